@@ -1,0 +1,1 @@
+"""Compare neural networks, layer by layer, with recordings from the brain."""

@@ -1,0 +1,1 @@
+"""Alignment by stimulus id, splits, scoring, resampling and statistics."""

@@ -1,0 +1,1 @@
+"""Stimuli, responses and recordings: the ground that both wings stand on."""

@@ -1,0 +1,99 @@
+"""A recording: what was shown, what each region answered, and where the data come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+import xarray as xr
+
+from brainalign.data.responses import check_rdms, check_responses
+from brainalign.data.stimuli import StimulusSet
+from brainalign.errors import AlignmentError, ResponsesError
+from brainalign.names import unknown_name
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a card says of the data's origin."""
+
+    species: str = ""
+    method: str = ""
+    citation: str = ""
+    licence: str = ""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Responses, or dissimilarity matrices, of one or more regions to one stimulus set.
+
+    Parameters
+    ----------
+    name
+        ``card`` or ``card/part``.
+    stimuli
+        The stimuli, or None where a recording has none.
+    responses
+        For each region an array that `check_responses` accepts.
+    rdms
+        For each region dissimilarity matrices that `check_rdms` accepts. Similarity judgements are
+        the region ``behaviour``.
+    behaviour
+        Choices, one row a trial, where there are any.
+    provenance
+        Species, method, citation, licence, and whether the data are simulated.
+
+    Raises
+    ------
+    ResponsesError
+        No region at all, or one region under both `responses` and `rdms`.
+    AlignmentError
+        A region names stimuli that the stimulus set does not hold.
+    """
+
+    name: str
+    stimuli: StimulusSet | None = None
+    responses: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    rdms: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    behaviour: pd.DataFrame | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self):
+        twice = set(self.responses) & set(self.rdms)
+        if twice or not self.regions:
+            problem = f"gives {sorted(twice)} both responses and RDMs" if twice else "has no region"
+            raise ResponsesError(f"Recording {self.name!r} {problem}.")
+        for region in self.regions:
+            check = check_responses if region in self.responses else check_rdms
+            try:
+                labelled = check(self[region])
+            except ResponsesError as error:
+                raise ResponsesError(f"Recording {self.name!r}, region {region!r}: {error}") from error
+            if self.stimuli is not None:
+                known = set(self.stimuli.ids)
+                strange = [i for i in labelled["stimulus"].values.tolist() if i not in known]
+                if strange:
+                    raise AlignmentError(
+                        f"Recording {self.name!r}, region {region!r}, answers {len(strange)} stimuli that "
+                        f"its stimulus set lacks, such as {strange[0]!r}."
+                    )
+
+    @property
+    def regions(self) -> list[str]:
+        """Names of the regions."""
+        return [*self.responses, *self.rdms]
+
+    def __getitem__(self, region: str) -> xr.DataArray:
+        """Give the responses, or the dissimilarity matrices, of one region."""
+        if region in self.responses:
+            return self.responses[region]
+        if region in self.rdms:
+            return self.rdms[region]
+        raise unknown_name(f"region of {self.name}", region, self.regions)
+
+    def only(self, region: str) -> "Recording":
+        """Make the same recording with one region left."""
+        kept = self[region]
+        if region in self.responses:
+            return replace(self, responses={region: kept}, rdms={})
+        return replace(self, responses={}, rdms={region: kept})

@@ -1,0 +1,1 @@
+"""Metrics: kernels on arrays with declared facts, one family a file."""

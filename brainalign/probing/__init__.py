@@ -1,0 +1,1 @@
+"""The activations of a network, layer by layer, as representations."""
