@@ -1,14 +1,20 @@
 """Stimulus sets: unique ids, a metadata table, images loaded when they are asked for."""
 
+import contextlib
+import functools
+import hashlib
 import io
+import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from brainalign.errors import AlignmentError, ResponsesError
 from brainalign.files import content_hash
@@ -25,8 +31,61 @@ class ImageFile:
         """Read the file's bytes."""
         if self.member is None:
             return self.path.read_bytes()
-        with zipfile.ZipFile(self.path) as archive:
-            return archive.read(self.member)
+        return _open_archive(self.path, _stamp(self.path), os.getpid()).read(self.member)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the file's bytes; a file that has not changed since is not read again."""
+        return _digest(self, _stamp(self.path))
+
+    def __str__(self) -> str:
+        return f"{self.path}{f' ({self.member})' if self.member else ''}"
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Give what changes whenever a file is replaced or written to."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+# Opening an archive reads its whole table of contents, so it is kept open: but never across a fork,
+# where parent and child would move one file position.
+@functools.lru_cache(maxsize=4)
+def _open_archive(path: Path, stamp: tuple[int, ...], process: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _digest(file: ImageFile, stamp: tuple[int, ...]) -> bytes:
+    return hashlib.sha256(file.read()).digest()
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB, unless Pillow would show other pixels than were shown."""
+    if image.mode.startswith(("I", "F")):
+        raise ValueError("it has more than 8 bits a channel; save it with 8")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise ValueError("parts of it are transparent; save it on the ground that the subjects saw")
+    return image.convert("RGB")
+
+
+@contextlib.contextmanager
+def _readable(stimulus: str, source: ImageFile) -> Iterator[None]:
+    """Turn whatever a missing or damaged file, archive or image raises into one clear error."""
+    try:
+        yield
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        SyntaxError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise ResponsesError(
+            f"The image of stimulus {stimulus!r}, {source}, cannot be read: {error}"
+        ) from error
 
 
 ImageSource = ImageFile | np.ndarray
@@ -106,7 +165,13 @@ class StimulusSet:
         return list(self.metadata.index)
 
     def image(self, stimulus: str) -> Image.Image:
-        """Load one stimulus as an RGB image."""
+        """Load one stimulus as an RGB image.
+
+        Raises
+        ------
+        ResponsesError
+            No image, one that cannot be read, is transparent, or has more than 8 bits a channel.
+        """
         if self.images is None:
             raise ResponsesError(
                 f"Stimulus set {self.name!r} has no images, so a network cannot see {stimulus!r}."
@@ -114,13 +179,8 @@ class StimulusSet:
         source = self.images[stimulus]
         if isinstance(source, np.ndarray):
             return Image.fromarray(source).convert("RGB")
-        try:
-            return Image.open(io.BytesIO(source.read())).convert("RGB")
-        except (OSError, KeyError, UnidentifiedImageError) as error:
-            raise ResponsesError(
-                f"The image of stimulus {stimulus!r}, {source.path}"
-                f"{f' ({source.member})' if source.member else ''}, cannot be read: {error}"
-            ) from error
+        with _readable(stimulus, source):
+            return _rgb(Image.open(io.BytesIO(source.read())))
 
     def select(self, ids: Sequence[str]) -> "StimulusSet":
         """Take the stimuli named, in the order given."""
@@ -139,7 +199,11 @@ class StimulusSet:
             parts.append(stimulus)
             if self.images is not None:
                 source = self.images[stimulus]
-                parts.append(source if isinstance(source, np.ndarray) else source.read())
+                if isinstance(source, np.ndarray):
+                    parts.append(source)
+                else:
+                    with _readable(stimulus, source):
+                        parts.append(source.digest())
         return content_hash(*parts)
 
 
@@ -148,10 +212,9 @@ def check_ids(ids: Sequence[object], owner: str) -> None:
     odd = [i for i in ids if not isinstance(i, str)]
     if odd:
         raise ResponsesError(f"{owner} has ids that are not strings, such as {odd[0]!r}; make them strings.")
-    counts = pd.Series(list(ids), dtype=object).value_counts()
-    repeated = counts[counts > 1]
-    if len(repeated):
+    repeated = [i for i, count in Counter(ids).items() if count > 1]
+    if repeated:
         raise ResponsesError(
-            f"{owner} repeats {len(repeated)} stimulus ids, such as {repeated.index[0]!r}; ids must be unique "
+            f"{owner} repeats {len(repeated)} stimulus ids, such as {repeated[0]!r}; ids must be unique "
             "(keep repeated presentations along a 'repeat' or 'trial' dimension)."
         )

@@ -1,0 +1,72 @@
+"""`brainalign list`: what there is."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from brainalign.cli.terminal import output, show
+from brainalign.names import unknown_name
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="recordings, networks or metrics; all three by default.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+) -> None:
+    """List the recordings, networks and metrics that can be named."""
+    if kind and kind not in KINDS:
+        raise unknown_name("kind of thing", kind, KINDS)
+    kinds = [kind] if kind else list(KINDS)
+    found = {each: KINDS[each]() for each in kinds}
+    if as_json:
+        output.print_json(json.dumps(found[kind] if kind else found))
+        return
+    for each, things in found.items():
+        columns = list(things[0])
+        show(each, columns, [[str(thing[column]) for column in columns] for thing in things])
+
+
+def _recordings() -> list[dict[str, object]]:
+    from brainalign.data import list_cards
+
+    return [
+        {
+            "name": card.name,
+            "areas": ", ".join(card.areas),
+            "species": card.species,
+            "parts": ", ".join(card.parts),
+            "title": card.title,
+            "licence": card.licence,
+        }
+        for card in list_cards()
+    ]
+
+
+def _networks() -> list[dict[str, object]]:
+    from brainalign.networks import list_networks
+
+    return list_networks()
+
+
+def _metrics() -> list[dict[str, object]]:
+    from brainalign.metrics import METRICS, find_metric
+
+    found = [find_metric(name) for name in METRICS]
+    return [
+        {
+            "name": metric.name,
+            "value": metric.label,
+            "needs": ", ".join(sorted(metric.needs)),
+            "options": ", ".join(f"{option}={value}" for option, value in metric.options.items()),
+            "source": metric.citation,
+        }
+        for metric in found
+    ]
+
+
+KINDS: dict[str, Callable[[], list[dict[str, object]]]] = {
+    "recordings": _recordings,
+    "networks": _networks,
+    "metrics": _metrics,
+}

@@ -1,0 +1,199 @@
+"""Score networks against recordings, layer by layer: the measuring wing in one call."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+from torch import nn
+
+from brainalign.compare.candidates import Candidate, candidate
+from brainalign.compare.differences import Entry, paired_differences
+from brainalign.compare.problems import Problem, make_problems, raise_unmet
+from brainalign.compare.rows import score_network
+from brainalign.compare.scores import make_scores, save_scores, versions
+from brainalign.data import Recording, load_recording
+from brainalign.errors import NeedsError
+from brainalign.metrics import Metric, find_metric
+from brainalign.networks import Preprocessing
+from brainalign.probing import probe
+
+DEFAULT_METRICS = ("ridge", "rsa")
+
+Network = str | nn.Module | tuple[str, nn.Module] | Candidate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What scoring gives.
+
+    Parameters
+    ----------
+    scores
+        The Scores table.
+    differences
+        Paired differences between networks at their committed layers.
+    details
+        Values per unit or per subject behind each row.
+    """
+
+    scores: xr.Dataset
+    differences: pd.DataFrame
+    details: pd.DataFrame
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Write the table (netCDF and CSV) and, beside it, the differences and the details (CSV)."""
+        return save_scores(self.scores, path, {"differences": self.differences, "details": self.details})
+
+
+def evaluate(
+    networks: Network | Sequence[Network],
+    recordings: str | Recording | Sequence[str | Recording],
+    metrics: str | Sequence[str] | None = None,
+    *,
+    layers: str | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    reduction: str = "whole",
+    n_resamples: int = 1000,
+    seed: int = 0,
+    batch_size: int = 32,
+    memory: int | None = None,
+    cache: bool = True,
+    device: str | None = None,
+) -> Evaluation:
+    """Score networks against recordings, and compare the networks with each other.
+
+    Parameters
+    ----------
+    networks
+        Names, modules, or pairs of a name and a module.
+    recordings
+        Names or recordings.
+    metrics
+        Names with options; by default ridge and rsa, each where the recording allows it.
+    layers, preprocessing, reduction, batch_size, memory, cache, device
+        How the networks are probed; see `brainalign.probing.probe`. Layers and preprocessing are
+        for networks that are not controls.
+    n_resamples
+        Bootstrap samples behind each interval.
+    seed
+        Seed of splits of repeats, of halves of stimuli, and of bootstrap samples.
+
+    Raises
+    ------
+    NeedsError
+        A metric that was named and that a single recording does not allow (with several recordings
+        its row is NaN with a note), or a recording without images.
+    ResponsesError
+        Fewer than ten stimuli, or activations that are NaN.
+    """
+    found = [load_recording(each) if isinstance(each, str) else each for each in _listed(recordings)]
+    chosen = [find_metric(name) for name in _listed(DEFAULT_METRICS if metrics is None else metrics)]
+    candidates = [each if isinstance(each, Candidate) else candidate(each) for each in _listed(networks)]
+    problems = {}
+    for recording in found:
+        problems[recording.name] = make_problems(recording, chosen, n_resamples, seed)
+        if len(found) == 1 and metrics is not None:
+            raise_unmet(problems[recording.name])
+        if metrics is None:
+            problems[recording.name] = [each for each in problems[recording.name] if each.comparison]
+    rows, details, differences = [], [], []
+    options = {
+        "reduction": reduction,
+        "batch_size": batch_size,
+        "memory": memory,
+        "cache": cache,
+        "device": device,
+    }
+    for recording in found:
+        of_recording = problems[recording.name]
+        entries: list[list[Entry]] = [[] for _ in of_recording]
+        for network in candidates:
+            chosen_layers = None if network.control else layers
+            own = None if network.control else preprocessing
+            shown = _shown(recording)
+            seen = probe(network.load(), shown, chosen_layers, preprocessing=own, **options)
+            for problem, entered in zip(of_recording, entries, strict=True):
+                new_rows, new_details, committed = score_network(
+                    recording.name, problem, network, list(seen.values())
+                )
+                rows += new_rows
+                details += new_details
+                if committed is not None:
+                    entered.append(Entry(network.name, network.seed, committed))
+        differences += [
+            _labelled(recording.name, problem, entered)
+            for problem, entered in zip(of_recording, entries, strict=True)
+        ]
+    attrs = _attributes(found, chosen, n_resamples, seed, reduction)
+    return Evaluation(make_scores(rows, attrs), _stacked(differences), _stacked(details))
+
+
+def score(
+    network: Network | Sequence[Network],
+    recording: str | Recording | Sequence[str | Recording],
+    metrics: str | Sequence[str] | None = None,
+    **options,
+) -> xr.Dataset:
+    """Score one or more networks against one or more recordings; `evaluate` says what the options are.
+
+    Returns
+    -------
+    xarray.Dataset
+        The Scores table: one dimension ``cell``, a row for each layer, region and metric, and one at
+        the layer ``committed`` on other stimuli than it is scored on.
+    """
+    return evaluate(network, recording, metrics, **options).scores
+
+
+def _listed(value) -> list:
+    """Make a list of one thing or several; a pair (name, module) is one network."""
+    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], nn.Module)
+    return list(value) if isinstance(value, list | tuple) and not pair else [value]
+
+
+def _shown(recording: Recording):
+    """Stimuli of a recording that some region answers."""
+    if recording.stimuli is None or recording.stimuli.images is None:
+        raise NeedsError(
+            f"Recording {recording.name!r} comes without images, so no network can be shown its stimuli. "
+            "Give its images by a card of your own, or choose another recording (`brainalign list recordings`)."
+        )
+    answered = {i for region in recording.regions for i in recording[region]["stimulus"].values.tolist()}
+    return recording.stimuli.select([i for i in recording.stimuli.ids if i in answered])
+
+
+def _labelled(recording: str, problem: Problem, entries: Sequence[Entry]) -> pd.DataFrame:
+    if problem.comparison is None:
+        return pd.DataFrame()
+    table = paired_differences(entries, problem.comparison.resamples)
+    labels = {"recording": recording, "region": problem.region, "metric": problem.metric.name}
+    for place, (name, value) in enumerate(labels.items()):
+        table.insert(place, name, value)
+    return table.assign(resampled=problem.comparison.resamples.unit)
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    kept = [table for table in tables if len(table)]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+
+
+def _attributes(
+    recordings: Sequence[Recording], metrics: Sequence[Metric], n_resamples: int, seed: int, reduction: str
+) -> dict[str, object]:
+    """Provenance of a table."""
+    return {
+        "title": "Scores of networks against recordings",
+        "interval": f"95 % t-interval of raw from {n_resamples} bootstrap samples",
+        "seed": seed,
+        "reduction": reduction,
+        "simulated": int(any(recording.provenance.simulated for recording in recordings)),
+        "metric_labels": json.dumps({metric.name: metric.label for metric in metrics}),
+        "metric_citations": json.dumps({metric.name: metric.citation for metric in metrics}),
+        "citations": json.dumps({each.name: each.provenance.citation for each in recordings}),
+        "licences": json.dumps({each.name: each.provenance.licence for each in recordings}),
+        "stimuli": json.dumps({each.name: each.stimuli.content_hash() for each in recordings if each.stimuli}),
+        "versions": versions(),
+    }

@@ -1,0 +1,138 @@
+"""Representational similarity analysis: a layer's dissimilarity matrix against each subject's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float, Int
+
+from brainalign.compare.comparison import Facts, Outcome
+from brainalign.compare.patterns import Patterns, check_enough_stimuli, find_patterns
+from brainalign.compare.resampling import Resamples
+from brainalign.compare.splits import halves
+from brainalign.errors import ResponsesError
+from brainalign.metrics.metric import Metric
+from brainalign.metrics.noise_ceiling import average_visits, noise_ceiling
+from brainalign.metrics.rdm import rdm_from_features, to_condensed
+from brainalign.metrics.rsa import RdmKernel
+from brainalign.probing import Representation
+
+Array = np.ndarray
+
+N_HALVINGS = 3
+
+
+class RdmComparison:
+    """Dissimilarity matrices of one region, one a subject, to be compared with those of layers.
+
+    The value is the comparator between the layer's matrix and each subject's, averaged over subjects.
+    With three subjects or more the ceilings are Nili et al.'s (2014). In the bootstrap the pairs of one
+    stimulus with itself are dropped.
+    """
+
+    def __init__(self, metric: Metric, region: xr.DataArray, owner: str, n_resamples: int, seed: int):
+        self._kernel: RdmKernel = metric.kernel
+        if "other_stimulus" in region.dims:
+            stimuli, self._subjects, self._rdms = _given_rdms(region, owner)
+            n_units = n_masked = None
+        else:
+            patterns = find_patterns(region, owner)
+            stimuli, self._subjects, self._rdms = _rdms_of(patterns, self._kernel.method)
+            n_units, n_masked = len(patterns.units), patterns.n_masked
+        lower, upper, notes = float("nan"), float("nan"), ()
+        if len(self._subjects) >= 3:
+            lower, upper = noise_ceiling(self._rdms, self._kernel.comparator)
+        else:
+            notes = (f"no ceiling: it takes three subjects, there are {len(self._subjects)}",)
+        self.facts = Facts(
+            stimuli=stimuli,
+            subject=self._subjects[0] if len(self._subjects) == 1 else "",
+            n_units=-1 if n_units is None else n_units,
+            n_units_masked=n_masked or 0,
+            ceiling=upper,
+            ceiling_lower=lower,
+            notes=notes,
+        )
+        self.resamples = Resamples.draw(n_resamples, len(stimuli), len(self._subjects), seed)
+        self._halves = halves(len(stimuli), N_HALVINGS, np.random.default_rng(seed))
+
+    def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
+        """Compare each layer's dissimilarity matrix with the subjects'."""
+        rdms, faults = {}, {}
+        for place, layer in enumerate(layers):
+            try:
+                rdms[place] = self._kernel.rdm(layer)
+            except ResponsesError as error:
+                faults[place] = str(error)
+        compared = iter(self._compare(np.stack(list(rdms.values()))) if rdms else [])
+        n_splits = 2 * len(self._halves)
+        return [
+            Outcome.undefined(self.resamples, n_splits, faults[place]) if place in faults else next(compared)
+            for place in range(len(layers))
+        ]
+
+    def _compare(self, rdms: Float[Array, "layer pair"]) -> list[Outcome]:
+        whole, per_subject = self._values(rdms, np.arange(len(self.facts.stimuli)))
+        choosing, scoring = [], []
+        for half, other in self._halves:
+            first, second = self._values(rdms, half)[0], self._values(rdms, other)[0]
+            choosing += [first, second]
+            scoring += [second, first]
+        return [
+            Outcome(
+                raw=float(whole[place, 0]),
+                spread=float(np.std(per_subject[place], ddof=1)) if len(self._subjects) > 1 else float("nan"),
+                replicates=whole[place, 1:].reshape(self.resamples.n_kinds, -1),
+                choosing=np.stack(choosing)[:, place],
+                scoring=np.stack(scoring)[:, place],
+                details=pd.DataFrame({"subject": self._subjects, "r": per_subject[place]}),
+            )
+            for place in range(len(rdms))
+        ]
+
+    def normalise(self, raw: float) -> float:
+        """Express a raw value as a share of the upper ceiling."""
+        return raw / self.facts.ceiling
+
+    def _values(
+        self, rdms: Float[Array, "layer pair"], rows: Int[Array, " row"]
+    ) -> tuple[Float[Array, "layer value"], Float[Array, "layer subject"]]:
+        """Mean over subjects on some stimuli: observed, then in each bootstrap sample of each kind."""
+        layers, subjects = _on(rdms, rows), _on(self._rdms, rows)
+        counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
+        compared = self._kernel.resampled(layers, subjects, counts)
+        observed = compared[:, 0]
+        by_stimuli = compared[:, 1:].mean(axis=2)
+        if self.resamples.subjects is None:
+            return np.column_stack([observed.mean(axis=1), by_stimuli]), observed
+        share = self.resamples.subjects / len(self._subjects)
+        both = np.einsum("lrs,rs->lr", compared[:, 1:], share)
+        by_subjects = observed @ share.T
+        return np.column_stack([observed.mean(axis=1), both, by_subjects, by_stimuli]), observed
+
+
+def _on(rdms: Float[Array, "matrix pair"], rows: Int[Array, " row"]) -> Float[Array, "matrix kept"]:
+    """Keep the pairs among some of the stimuli."""
+    first, second = np.triu_indices(len(rows), 1)
+    n = round((1 + np.sqrt(1 + 8 * rdms.shape[1])) / 2)
+    low, high = rows[first], rows[second]
+    return rdms[:, low * n - low * (low + 1) // 2 + high - low - 1]
+
+
+def _given_rdms(region: xr.DataArray, owner: str) -> tuple[tuple[str, ...], list[str], Array]:
+    """Stimuli sorted by id, subjects, and their condensed matrices, visits of one subject averaged."""
+    order = np.argsort(region["stimulus"].values.astype(str))
+    check_enough_stimuli(len(order), owner)
+    ordered = region.isel(stimulus=order, other_stimulus=order)
+    condensed = np.stack([to_condensed(matrix.astype(np.float64)) for matrix in ordered.values])
+    rdms, subjects = average_visits(condensed, [str(name) for name in ordered["subject"].values])
+    return tuple(ordered["stimulus"].values.tolist()), subjects, rdms
+
+
+def _rdms_of(patterns: Patterns, method: str) -> tuple[tuple[str, ...], list[str], Array]:
+    """Stimuli, subjects, and each subject's condensed matrix, computed from mean responses."""
+    names = np.array(patterns.subjects, dtype=object)
+    subjects = list(dict.fromkeys(patterns.subjects))
+    rdms = [rdm_from_features(patterns.mean[:, names == subject], method) for subject in subjects]
+    return patterns.stimuli, subjects, np.stack(rdms)

@@ -1,0 +1,88 @@
+"""Outcomes into rows of the Scores table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from brainalign.compare.candidates import Candidate
+from brainalign.compare.commitment import COMMITTED, commit
+from brainalign.compare.comparison import Comparison, Outcome
+from brainalign.compare.problems import Problem
+from brainalign.compare.resampling import interval
+from brainalign.probing import Representation
+
+NAN = float("nan")
+
+
+def score_network(
+    recording: str, problem: Problem, network: Candidate, layers: Sequence[Representation]
+) -> tuple[list[dict], list[pd.DataFrame], Outcome | None]:
+    """Score a network's layers, and the layer committed on other stimuli, in one region by one metric.
+
+    Returns
+    -------
+    tuple
+        Rows, tables of details, and the committed outcome (None where there is no comparison).
+    """
+    identity = {
+        "recording": recording,
+        "region": problem.region,
+        "network": network.name,
+        "seed": network.seed,
+        "rule": network.rule,
+        "metric": problem.metric.name,
+    }
+    comparison = problem.comparison
+    if comparison is None:
+        return [identity | _empty(problem.unmet)], [], None
+    aligned = [layer.select(comparison.facts.stimuli) for layer in layers]
+    outcomes = comparison.outcomes(aligned)
+    names = [layer.layer for layer in layers]
+    rows = [
+        identity
+        | {"layer": layer.layer, "layer_units": layer.n_units}
+        | {"participation_ratio": layer.participation_ratio()}
+        | _values(comparison, outcome, outcome.note)
+        for layer, outcome in zip(aligned, outcomes, strict=True)
+    ]
+    committed, chosen = commit(outcomes, names)
+    rows.append(
+        identity
+        | {"layer": COMMITTED, "layer_units": -1, "participation_ratio": NAN}
+        | _values(comparison, committed, f"layer chosen on other stimuli: {chosen}")
+    )
+    details = [
+        outcome.details.assign(**identity, layer=layer)
+        for layer, outcome in zip(names, outcomes, strict=True)
+        if outcome.details is not None
+    ]
+    return rows, details, committed
+
+
+def _values(comparison: Comparison, outcome: Outcome, note: str) -> dict:
+    facts = comparison.facts
+    low = high = NAN
+    if np.isfinite(outcome.raw):
+        low, high = interval(outcome.raw, *comparison.resamples.variance(outcome.replicates))
+    return {
+        "subject": facts.subject,
+        "raw": outcome.raw,
+        "low": low,
+        "high": high,
+        "spread": outcome.spread,
+        "score": comparison.normalise(outcome.raw),
+        "ceiling": facts.ceiling,
+        "ceiling_lower": facts.ceiling_lower,
+        "n_stimuli": len(facts.stimuli),
+        "n_units": facts.n_units,
+        "n_units_masked": facts.n_units_masked,
+        "resampled": comparison.resamples.unit,
+        "note": "; ".join([*([note] if note else []), *facts.notes]),
+    }
+
+
+def _empty(note: str) -> dict:
+    values = ("raw", "low", "high", "spread", "score", "ceiling", "ceiling_lower", "participation_ratio")
+    counts = {"n_stimuli": 0, "n_units": 0, "n_units_masked": 0, "layer_units": -1}
+    return dict.fromkeys(values, NAN) | counts | {"subject": "", "layer": "", "resampled": "", "note": note}

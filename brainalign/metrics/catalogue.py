@@ -1,0 +1,72 @@
+"""The metrics by name, with options in brackets of the name: ``rsa:rdm=euclidean,compare=tau_a``."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+
+from brainalign.errors import UnknownNameError
+from brainalign.metrics.cka import cka_metric
+from brainalign.metrics.metric import Metric
+from brainalign.metrics.pls import pls
+from brainalign.metrics.ridge import ridge, ridge_fixed
+from brainalign.metrics.rsa import rsa
+from brainalign.names import snake_case, unknown_name
+
+METRICS: dict[str, Callable[..., Metric]] = {
+    "rsa": rsa,
+    "ridge": ridge,
+    "ridge_fixed": ridge_fixed,
+    "pls": pls,
+    "cka": cka_metric,
+}
+
+
+def find_metric(name: str) -> Metric:
+    """Make a metric from its name and options.
+
+    Raises
+    ------
+    UnknownNameError
+        A metric or an option that does not exist, or a value of the wrong kind.
+
+    Examples
+    --------
+    >>> find_metric("pls:n_components=10").options["n_components"]
+    10
+    """
+    key, _, text = name.partition(":")
+    key = snake_case(key)
+    if key not in METRICS:
+        raise unknown_name("metric", key, METRICS)
+    make = METRICS[key]
+    defaults = {option: p.default for option, p in inspect.signature(make).parameters.items()}
+    options = {}
+    for part in filter(None, text.split(",")):
+        option, equals, value = part.partition("=")
+        option = snake_case(option.strip())
+        if option not in defaults:
+            raise unknown_name(f"option of {key}", option, defaults)
+        if not equals:
+            raise UnknownNameError(f"Option {option!r} of {key} has no value; write {option}=VALUE.")
+        options[option] = _read(f"{key}:{option}", value.strip(), defaults[option])
+    metric = make(**options)
+    changed = [f"{option}={metric.options[option]}" for option in metric.options if option in options]
+    return replace(metric, name=f"{key}:{','.join(changed)}" if changed else key)
+
+
+def _read(option: str, value: str, default: object) -> object:
+    """Read an option's value as the kind of its default."""
+    if isinstance(default, bool):
+        if value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        raise UnknownNameError(f"Option {option} is {value!r}; expected true or false.")
+    if isinstance(default, int | float):
+        try:
+            number = type(default)(value)
+        except ValueError:
+            number = -1
+        if number <= 0:
+            kind = "whole number" if isinstance(default, int) else "number"
+            raise UnknownNameError(f"Option {option} is {value!r}; expected a {kind} above 0.")
+        return number
+    return snake_case(value)

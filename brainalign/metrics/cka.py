@@ -1,0 +1,221 @@
+r"""Centred kernel alignment (CKA) of two Gram matrices, and its bootstrap over stimuli by weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from brainalign.errors import ResponsesError
+from brainalign.metrics.metric import Metric
+
+NEGLIGIBLE = 1e-12
+"""Share of a Gram matrix's own size under which what is left of it is rounding."""
+
+GramMatrix = Float[np.ndarray, "stimulus stimulus"]
+
+
+def cka(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
+    r"""Similarity of two representations of the same stimuli.
+
+    .. math:: \mathrm{CKA} = \frac{\mathrm{HSIC}(K, L)}{\sqrt{\mathrm{HSIC}(K, K)\,\mathrm{HSIC}(L, L)}}
+
+    Biased, :math:`\mathrm{HSIC}(K, L) = \mathrm{tr}(K_c L_c)` of the centred matrices, in [0, 1]: near 1 for
+    any two representations of more units than stimuli. Debiased, Song et al.'s unbiased estimator,
+
+    .. math:: \mathrm{HSIC}_u = \frac{1}{n(n-3)} \Big[\mathrm{tr}(\tilde K \tilde L)
+        + \frac{1^T \tilde K 1\, 1^T \tilde L 1}{(n-1)(n-2)} - \frac{2}{n-2} 1^T \tilde K \tilde L 1\Big]
+
+    of the matrices without their diagonals, in [−1, 1] and 0 by chance.
+
+    Parameters
+    ----------
+    gram_x, gram_y
+        Inner products of the patterns; the features may be centred on any point.
+    debiased
+        Whether to use the unbiased estimator.
+
+    Returns
+    -------
+    :
+        NaN where a representation has no variance over the stimuli, or where the unbiased estimate of its
+        variance is not positive: nothing then stands out of the sampling noise.
+
+    Raises
+    ------
+    ResponsesError
+        Matrices that are not square, of one size and finite, or fewer than four stimuli.
+
+    References
+    ----------
+    Kornblith et al. (2019), ICML, eq. 3 and 4; Song et al. (2012), JMLR 13, eq. 5; Nguyen et al. (2021), ICLR.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(20, 5))
+    >>> round(cka(x @ x.T, 3 * x @ x.T), 12)
+    1.0
+    """
+    once = np.ones((1, len(gram_x)), dtype=np.int64)
+    return float(resampled_cka(gram_x, gram_y, once, debiased)[0])
+
+
+def resampled_cka(
+    gram_x: GramMatrix,
+    gram_y: GramMatrix,
+    multiplicity: Int[np.ndarray, "resample stimulus"],
+    debiased: bool = True,
+) -> Float[np.ndarray, " resample"]:
+    r"""CKA in every resample of the stimuli, by weights in place of copies.
+
+    Debiased: HSIC is the mean, over all choices of four copies of four *different* stimuli, of
+
+    .. math:: h(i, j, k, l) = K_{ij} L_{ij} + K_{ij} L_{kl} - 2 K_{ij} L_{ik},
+
+    so that no stimulus is ever compared with itself and, as for :math:`\mathrm{HSIC}_u`, which it equals when
+    each stimulus is drawn once, the centring of the features does not matter. Biased: the formula on the
+    copies as they are, pairs of one stimulus with itself included, as the formula has them anyway.
+
+    Parameters
+    ----------
+    gram_x, gram_y, debiased
+        As for `cka`.
+    multiplicity
+        How often each resample drew each stimulus.
+
+    Returns
+    -------
+    :
+        NaN as for `cka`, and where fewer than four different stimuli were drawn.
+    """
+    _check(gram_x, gram_y, multiplicity)
+    counts = multiplicity.T.astype(np.float64)
+    x, y = (_Weighted.of(_centred(gram), counts, debiased) for gram in (gram_x, gram_y))
+    hsic = _sum_over_tuples if debiased else _sum_over_pairs
+    (shared, _), (own_x, size_x), (own_y, size_y) = (hsic(a, b, counts) for a, b in ((x, y), (x, x), (y, y)))
+    defined = (own_x > NEGLIGIBLE * size_x) & (own_y > NEGLIGIBLE * size_y) & ((counts > 0).sum(axis=0) >= 4)
+    scale = np.sqrt(np.where(defined, own_x, 1.0)) * np.sqrt(np.where(defined, own_y, 1.0))
+    return np.where(defined, shared / scale, np.nan)
+
+
+def cka_chance(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
+    r"""Exact expectation of CKA over all orders of the stimuli of one side.
+
+    Zero when debiased; else
+    :math:`\mathrm{tr}(K_c)\,\mathrm{tr}(L_c) / ((n - 1) \lVert K_c\rVert \lVert L_c\rVert)`.
+    """
+    if debiased:
+        return 0.0
+    x, y = _centred(gram_x), _centred(gram_y)
+    sizes = np.linalg.norm(x) * np.linalg.norm(y) * (len(x) - 1)
+    return float(np.trace(x) * np.trace(y) / sizes) if sizes > 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class CkaKernel:
+    """CKA with its estimator chosen."""
+
+    debiased: bool
+
+    def value(self, gram_x: GramMatrix, gram_y: GramMatrix) -> float:
+        """Compare two Gram matrices."""
+        return cka(gram_x, gram_y, self.debiased)
+
+    def resampled(
+        self, gram_x: GramMatrix, gram_y: GramMatrix, multiplicity: Int[np.ndarray, "resample stimulus"]
+    ) -> Float[np.ndarray, " resample"]:
+        """Compare them in every resample of the stimuli."""
+        return resampled_cka(gram_x, gram_y, multiplicity, self.debiased)
+
+    def chance(self, gram_x: GramMatrix, gram_y: GramMatrix) -> float:
+        """Give the expectation when the stimuli of one side are permuted."""
+        return cka_chance(gram_x, gram_y, self.debiased)
+
+
+def cka_metric(debiased: bool = True) -> Metric:
+    """Centred kernel alignment: a layer's Gram matrix against a region's."""
+    kernel = CkaKernel(debiased)
+    return Metric(
+        name="cka",
+        family="gram",
+        kernel=kernel,
+        needs=frozenset({"gram", "responses"}),
+        range=(-1.0, 1.0) if debiased else (0.0, 1.0),
+        symmetric=True,
+        invariances=frozenset({"rotation", "scaling", "translation"}),
+        chance=0.0 if debiased else kernel.chance,
+        label="debiased CKA" if debiased else "CKA (biased)",
+        citation="Kornblith et al. 2019; unbiased: Song et al. 2012, Nguyen et al. 2021",
+        options={"debiased": debiased},
+    )
+
+
+@dataclass(frozen=True)
+class _Weighted:
+    """A Gram matrix with its sums over the columns, weighted by the counts and by their squares."""
+
+    gram: np.ndarray
+    sums: np.ndarray
+    square_sums: np.ndarray
+
+    @classmethod
+    def of(cls, gram: np.ndarray, counts: np.ndarray, debiased: bool) -> "_Weighted":
+        if debiased:
+            gram = gram - np.diag(np.diagonal(gram))
+        return cls(gram, gram @ counts, gram @ counts**2 if debiased else gram[:, :0])
+
+
+def _sum_over_pairs(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Biased HSIC: inner product of the weighted matrices, each centred by its weighted mean; and its size."""
+    total = m.sum(axis=0)
+    pairs = _dot(m, (x.gram * y.gram) @ m)
+    rows = _dot(m, x.sums * y.sums)
+    return pairs - 2 * rows / total + _dot(m, x.sums) * _dot(m, y.sums) / total**2, pairs
+
+
+def _sum_over_tuples(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum h over ordered choices of four different stimuli, each weighted by its count; and its first term.
+
+    Each sum over different indices is the sum over all, less those in which indices coincide; the number of
+    choices is left out, as it cancels in CKA.
+    """
+    total, total_squares = m.sum(axis=0), (m**2).sum(axis=0)
+    products = x.gram * y.gram
+    once, twice = products @ m, products @ m**2
+    pairs, squares = _dot(m, once), _dot(m**2, twice)
+    squared, cubed = _dot(m**2, once), _dot(m**3, once)
+    # K_ij L_ij, times the ways to choose k and l.
+    same = (total**2 - total_squares) * pairs - 4 * total * squared + 4 * cubed + 2 * squares
+    # K_ij L_ik with i, j, k different, where i counts once, where i counts twice, and where j or k does.
+    triples = _dot(m, x.sums * y.sums - twice)
+    triples_i = _dot(m**2, x.sums * y.sums - twice)
+    triples_jk = _dot(m, x.square_sums * y.sums + x.sums * y.square_sums) - 2 * cubed
+    chained = total * triples - triples_i - triples_jk
+    # K_ij L_kl, less the choices that share one index (four ways) or both (two ways).
+    apart = _dot(m, x.sums) * _dot(m, y.sums) - 4 * triples_i - 2 * squares
+    return same + apart - 2 * chained, same
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("sr,sr->r", a, b)
+
+
+def _centred(gram: np.ndarray) -> np.ndarray:
+    """Centre the features: the value is the same, and fewer digits cancel. Zero if nothing is left."""
+    gram = np.asarray(gram, dtype=np.float64)
+    rows = gram.mean(axis=0)
+    centred = gram - rows[:, None] - rows + rows.mean()
+    size = np.abs(gram).max()
+    return centred if np.abs(centred).max() > NEGLIGIBLE * size else np.zeros_like(gram)
+
+
+def _check(gram_x: np.ndarray, gram_y: np.ndarray, multiplicity: np.ndarray) -> None:
+    n = multiplicity.shape[1]
+    if gram_x.shape != (n, n) or gram_y.shape != (n, n) or n < 4:
+        raise ResponsesError(
+            f"CKA was asked for from Gram matrices of shape {gram_x.shape} and {gram_y.shape} and counts of "
+            f"{n} stimuli; give two square matrices over the same four stimuli or more."
+        )
+    if not (np.isfinite(gram_x).all() and np.isfinite(gram_y).all()):
+        raise ResponsesError("A Gram matrix holds NaN or infinite values; leave out these stimuli or units.")
+    if (multiplicity < 0).any():
+        raise ResponsesError("Counts of how often a stimulus was drawn are negative; give 0, 1, 2, …")

@@ -1,0 +1,62 @@
+"""Representational similarity analysis: the metric made of a dissimilarity and a comparator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from brainalign.metrics.comparators import COMPARATORS, find_comparator
+from brainalign.metrics.metric import Metric
+from brainalign.metrics.rdm import RDM_METHODS, find_rdm_method
+from brainalign.metrics.weighted import resampled_comparison
+from brainalign.probing import Representation
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class RdmKernel:
+    """A dissimilarity between patterns and a comparator between matrices."""
+
+    method: str
+    comparator: str
+
+    def rdm(self, layer: Representation) -> Float[Array, " pair"]:
+        """Dissimilarity of each pair of stimuli in a layer, condensed."""
+        return RDM_METHODS[self.method](layer.raw_gram(), layer.row_sums, layer.n_units)
+
+    def resampled(
+        self,
+        layers: Float[Array, "layer pair"],
+        subjects: Float[Array, "subject pair"],
+        multiplicity: Int[Array, "resample stimulus"],
+    ) -> Float[Array, "layer resample subject"]:
+        """Compare each layer with each subject in each bootstrap sample of the stimuli."""
+        return resampled_comparison(layers, subjects, multiplicity, self.comparator)
+
+
+def rsa(rdm: str = "correlation", compare: str = "spearman") -> Metric:
+    """Representational similarity: a layer's dissimilarity matrix against each subject's."""
+    rdm, compare = find_rdm_method(rdm), find_comparator(compare)
+    comparator = COMPARATORS[compare]
+    return Metric(
+        name="rsa",
+        family="rdm",
+        kernel=RdmKernel(rdm, compare),
+        needs=frozenset({"gram", "rdm"}),
+        range=(-1.0, 1.0),
+        symmetric=True,
+        invariances=INVARIANCES[rdm],
+        chance=comparator.chance,
+        label=f"{comparator.label}, {rdm.replace('_', ' ')} RDMs, mean over subjects",
+        citation="Kriegeskorte, Mur & Bandettini 2008; ceilings: Nili et al. 2014",
+        options={"rdm": rdm, "compare": compare},
+    )
+
+
+INVARIANCES: dict[str, frozenset] = {
+    "euclidean": frozenset({"rotation", "scaling", "translation"}),
+    "squared_euclidean": frozenset({"rotation", "scaling", "translation"}),
+    "correlation": frozenset({"scaling"}),
+    "cosine": frozenset({"rotation", "scaling"}),
+}

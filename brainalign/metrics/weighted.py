@@ -1,0 +1,234 @@
+r"""Comparators under the bootstrap over stimuli, by weights in place of copies.
+
+A resample with replacement draws stimulus i :math:`m_i` times. In the resampled RDM the pair (i, j) then
+stands :math:`w_{ij} = m_i m_j` times; the pairs of one stimulus with itself are dropped. Each comparator is
+computed from these weights, exactly as it would be from the copies.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from brainalign.errors import ResponsesError
+from brainalign.metrics.comparators import find_comparator
+from brainalign.metrics.kendall import concordance
+from brainalign.metrics.rdm import n_stimuli_of
+
+MEMORY = 256 * 2**20
+"""Bytes that the working arrays of one call may take, about."""
+
+Layers = Float64[np.ndarray, "layer pair"]
+Subjects = Float64[np.ndarray, "subject pair"]
+Multiplicity = Int[np.ndarray, "resample stimulus"]
+Resampled = Float64[np.ndarray, "layer resample subject"]
+
+
+def resampled_comparison(x: Layers, y: Subjects, multiplicity: Multiplicity, comparator: str) -> Resampled:
+    """Compare every layer's RDM with every subject's in every resample of the stimuli.
+
+    Equal to repeating each stimulus as often as it was drawn, dropping the pairs of one stimulus with
+    itself, and comparing what is left.
+
+    Parameters
+    ----------
+    x, y
+        Condensed RDMs of the layers and of the subjects, over the same stimuli in the same order.
+    multiplicity
+        How often each resample drew each stimulus.
+    comparator
+        A name in `COMPARATORS`.
+
+    Returns
+    -------
+    :
+        NaN where either RDM is constant over the pairs drawn (``cosine``: zero).
+
+    Raises
+    ------
+    ResponsesError
+        Shapes that do not fit, dissimilarities that are not finite, or negative counts.
+    """
+    name = find_comparator(comparator)
+    _check(x, y, multiplicity)
+    constant = _zero if name == "cosine" else _constant
+    undefined_y = np.stack([constant(row, multiplicity) for row in y], axis=1)
+    result = np.empty((len(x), len(multiplicity), len(y)))
+    # A layer costs at most three arrays of float64 over the pairs, and so does a subject.
+    block = max(1, MEMORY // (24 * y.shape[1]) - len(y))
+    for start in range(0, len(x), block):
+        rows = slice(start, start + block)
+        result[rows] = _RESAMPLERS[name](x[rows], y, multiplicity)
+        undefined_x = np.stack([constant(row, multiplicity) for row in x[rows]])
+        result[rows][undefined_x[:, :, None] | undefined_y] = np.nan
+    return result
+
+
+def _check(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> None:
+    n_stimuli = multiplicity.shape[1]
+    if x.shape[1] != y.shape[1] or n_stimuli_of(x.shape[1]) != n_stimuli:
+        raise ResponsesError(
+            f"Layers' RDMs of {x.shape[1]} pairs, subjects' of {y.shape[1]} and counts of {n_stimuli} stimuli "
+            f"do not fit; {n_stimuli} stimuli have {n_stimuli * (n_stimuli - 1) // 2} pairs."
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ResponsesError("RDMs to be resampled hold NaN or infinite values; leave out these stimuli.")
+    if (multiplicity < 0).any():
+        raise ResponsesError("Counts of how often a stimulus was drawn are negative; give 0, 1, 2, …")
+
+
+def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bool) -> np.ndarray:
+    """Cosine, or Pearson correlation, by weighted sums: one matrix product for all resamples of a chunk."""
+    if centred:
+        # The correlation is the same, and the sums below then cancel to no more than a few digits.
+        x, y = (_standardised(rdms) for rdms in (x, y))
+    result = np.empty((len(x), len(multiplicity), len(y)))
+    for rows, weights in _pair_weights(multiplicity):
+        total = weights.sum(axis=1)
+        mean_x, mean_y = (rdms @ weights.T / _or_nan(total) * centred for rdms in (x, y))
+        spread_x, spread_y = (
+            rdms**2 @ weights.T - mean**2 * total for rdms, mean in ((x, mean_x), (y, mean_y))
+        )
+        for k, row in enumerate(y):
+            shared = (x * row) @ weights.T - mean_x * mean_y[k] * total
+            result[:, rows, k] = _ratio(shared, np.sqrt(np.maximum(spread_x * spread_y[k], 0)))
+    return np.clip(result, -1.0, 1.0)
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    return _moments(x, y, multiplicity, centred=True)
+
+
+def _cosine(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    return _moments(x, y, multiplicity, centred=False)
+
+
+def _ranked(
+    x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray
+) -> Iterator[tuple[int, float, np.ndarray, np.ndarray, np.ndarray]]:
+    """For each resample: its index, its number of pairs, and sums of products of the centred ranks.
+
+    Ranks are doubled, which keeps them whole numbers, so all sums are exact up to 2⁵³.
+    """
+    places_x, places_y = ([_places(row) for row in rdms] for rdms in (x, y))
+    ranks_x, ranks_y = np.empty_like(x), np.empty_like(y)
+    fewer = ranks_x if len(x) < len(y) else ranks_y
+    for rows, chunk in _pair_weights(multiplicity):
+        for index, weights in zip(range(rows.start, rows.stop), chunk, strict=True):
+            total = weights.sum()
+            squares_x = _weighted_ranks(places_x, weights, total, ranks_x)
+            squares_y = _weighted_ranks(places_y, weights, total, ranks_y)
+            fewer *= weights
+            yield index, total, ranks_x @ ranks_y.T, squares_x, squares_y
+
+
+def _weighted_ranks(places: list[np.ndarray], weights: np.ndarray, total: float, out: np.ndarray) -> np.ndarray:
+    """Write twice the midrank of each pair among the copies, less its mean; return its sum of squares.
+
+    Of the copies, `before` lie below a value and `tied` share it: its midrank is before + (tied + 1) / 2.
+    """
+    squares = np.empty(len(places))
+    for k, place in enumerate(places):
+        tied = np.bincount(place, weights)
+        doubled = np.cumsum(tied)
+        doubled *= 2
+        doubled -= tied
+        doubled -= total
+        tied *= doubled
+        squares[k] = tied @ doubled
+        # Every place is in range; "clip" only spares NumPy a buffer.
+        np.take(doubled, place, out=out[k], mode="clip")
+    return squares
+
+
+def _spearman(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    result = np.empty((len(x), len(multiplicity), len(y)))
+    for index, _, products, squares_x, squares_y in _ranked(x, y, multiplicity):
+        result[:, index] = _ratio(products, np.sqrt(squares_x)[:, None] * np.sqrt(squares_y))
+    return np.clip(result, -1.0, 1.0)
+
+
+def _rho_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    result = np.empty((len(x), len(multiplicity), len(y)))
+    for index, total, products, _, _ in _ranked(x, y, multiplicity):
+        result[:, index] = 3 * products / max(total**3 - total, 1)
+    return result
+
+
+def _kendall_tau_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    places_x, places_y = ([_places(row) for row in rdms] for rdms in (x, y))
+    drawn = multiplicity.sum(axis=1)
+    total = (drawn**2 - (multiplicity**2).sum(axis=1)) // 2
+    pairs_of_pairs = np.maximum(total * (total - 1) / 2, 1)
+    return np.stack(
+        [
+            np.stack([concordance(px, py, multiplicity) / pairs_of_pairs for py in places_y], axis=1)
+            for px in places_x
+        ]
+    )
+
+
+_RESAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "spearman": _spearman,
+    "pearson": _pearson,
+    "kendall_tau_a": _kendall_tau_a,
+    "rho_a": _rho_a,
+    "cosine": _cosine,
+}
+
+
+def _pair_weights(multiplicity: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Give the weights of all pairs, (resample, pair), a chunk of resamples at a time."""
+    first, second = np.triu_indices(multiplicity.shape[1], 1)
+    # Three arrays of this size exist while one is made.
+    size = max(1, MEMORY // (4 * 8 * max(len(first), 1)))
+    counts = multiplicity.astype(np.float64)
+    for start in range(0, len(counts), size):
+        chunk = counts[start : start + size]
+        yield slice(start, start + len(chunk)), chunk[:, first] * chunk[:, second]
+
+
+def _places(values: np.ndarray) -> np.ndarray:
+    """Place of each value among the distinct ones, from 0."""
+    return np.unique(values, return_inverse=True)[1]
+
+
+def _standardised(rdms: np.ndarray) -> np.ndarray:
+    centred = rdms - rdms.mean(axis=1, keepdims=True)
+    deviation = centred.std(axis=1, keepdims=True)
+    return centred / np.where(deviation > 0, deviation, 1.0)
+
+
+def _constant(values: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    """For each resample, whether all pairs drawn have one value (or no pair was drawn)."""
+    _, counts = np.unique(values, return_counts=True)
+    return _all_equal(values, multiplicity, int(counts.max()))
+
+
+def _zero(values: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
+    """For each resample, whether all pairs drawn are zero (or no pair was drawn)."""
+    return _all_equal((values != 0).astype(float), multiplicity, int(np.count_nonzero(values == 0)), only=0.0)
+
+
+def _all_equal(
+    values: np.ndarray, multiplicity: np.ndarray, most: int, only: float | None = None
+) -> np.ndarray:
+    """Whether the values drawn are equal, when no value occurs in more than `most` pairs."""
+    drawn = multiplicity > 0
+    n_drawn = drawn.sum(axis=1)
+    equal = np.zeros(len(drawn), dtype=bool)
+    first, second = np.triu_indices(drawn.shape[1], 1)
+    for k in np.flatnonzero(n_drawn * (n_drawn - 1) // 2 <= most):
+        kept = values[drawn[k, first] & drawn[k, second]]
+        reference = kept[:1] if only is None else only
+        equal[k] = (kept == reference).all()
+    return equal
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
+    return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
+
+
+def _or_nan(values: np.ndarray) -> np.ndarray:
+    return np.where(values > 0, values, np.nan)
