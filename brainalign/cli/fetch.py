@@ -11,14 +11,16 @@ def fetch(
     recordings: Annotated[list[str], typer.Argument(help="Names such as cowley2023/210325, or a card's path.")],
 ) -> None:
     """Download recordings, check their checksums, prepare them, and say how to cite them."""
-    from brainalign.data import load_recording, recording_names
+    from brainalign.data import Provenance, load_recording, recording_names
 
     for name in recordings:
+        said: Provenance | None = None
         for part in recording_names(name):
             recording = load_recording(part)
+            said = recording.provenance
             sizes = ", ".join(
                 f"{region} {tuple(recording[region].sizes.values())}" for region in recording.regions
             )
             output.print(f"[bold]{part}[/]: {sizes}", highlight=False)
-        said = recording.provenance
-        output.print(f"  cite: {said.citation}\n  licence: {said.licence}", highlight=False)
+        if said:
+            output.print(f"  cite: {said.citation}\n  licence: {said.licence}", highlight=False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -46,7 +47,7 @@ def _recordings() -> list[dict[str, object]]:
 def _networks() -> list[dict[str, object]]:
     from brainalign.networks import list_networks
 
-    return list_networks()
+    return [asdict(entry) for entry in list_networks()]
 
 
 def _metrics() -> list[dict[str, object]]:

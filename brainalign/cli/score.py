@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from brainalign.cli.terminal import output, show_differences, show_scores
+from brainalign.cli.score_tables import show_differences, show_scores
+from brainalign.cli.terminal import output
 from brainalign.errors import BrainalignError
 
 ROWS_TO_SHOW = 60

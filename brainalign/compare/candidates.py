@@ -7,6 +7,7 @@ from torch import nn
 
 from brainalign.networks import is_control, load_network, parse_network_name, preprocessing_of
 
+CONTROLS = ("pixels", "gabor")
 UNTRAINED_SEEDS = (0, 1, 2)
 
 
@@ -63,22 +64,30 @@ def with_controls(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Add the controls that a table of networks carries, where they are not there already.
 
     For each named network its architecture with random weights of three seeds; pixels and a Gabor
-    energy bank at the size at which the networks see the images.
+    energy bank at the size at which the networks see the images, which a control named without a size
+    takes too.
     """
-    found = {(each.name, each.seed): each for each in candidates}
-    sizes = []
+    networks = [each for each in candidates if not each.control]
+    sizes = list(dict.fromkeys(preprocessing_of(each.load()).size for each in networks))
+    found: dict[tuple[str, int], Candidate] = {}
     for each in candidates:
-        if each.control:
-            continue
-        size = preprocessing_of(each.load()).size
-        sizes += [size] if size not in sizes else []
+        for one in _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]:
+            found.setdefault((one.name, one.seed), one)
+    for each in networks:
         if each.source:
             base = parse_network_name(each.source).base
             for seed in UNTRAINED_SEEDS:
                 extra = candidate(f"{base}@untrained:{seed}")
                 found.setdefault((extra.name, extra.seed), extra)
-    for control in ("pixels", "gabor"):
-        for size in sizes:
-            name = control if len(sizes) == 1 else f"{control}:{size}"
-            found.setdefault((name, -1), Candidate(name, source=control, image_size=size))
+    for control in CONTROLS:
+        for one in _sized(control, sizes):
+            found.setdefault((one.name, one.seed), one)
     return list(found.values())
+
+
+def _sized(control: str, sizes: Sequence[int]) -> list[Candidate]:
+    """Give a control at each size; its name tells the size only where there are several."""
+    return [
+        Candidate(control if len(sizes) == 1 else f"{control}:{size}", source=control, image_size=size)
+        for size in sizes
+    ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -46,11 +46,11 @@ class Outcome:
     note: str = ""
 
     @classmethod
-    def undefined(cls, resamples: Resamples, n_splits: int, note: str) -> "Outcome":
+    def undefined(cls, resamples: Resamples, note: str) -> "Outcome":
         """Make the outcome of a layer that cannot be compared, with the reason."""
         replicates = np.full((resamples.n_kinds, len(resamples.stimuli)), np.nan)
-        splits = np.full((n_splits, 1 + replicates.size), np.nan)
-        return cls(float("nan"), float("nan"), replicates, splits, splits, note=note)
+        no_splits = np.empty((0, 1 + replicates.size))
+        return cls(float("nan"), float("nan"), replicates, no_splits, no_splits, note=note)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Facts:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
+@runtime_checkable
 class Comparison(Protocol):
     """A region made ready for one metric: layers go in, outcomes come out."""
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
 from brainalign.compare.comparison import Facts, Outcome
-from brainalign.compare.patterns import Patterns, find_patterns
+from brainalign.compare.patterns import FEWEST_STIMULI, NO_REPEATS, Patterns, find_patterns
 from brainalign.compare.resampling import Resamples
-from brainalign.compare.splits import halves
+from brainalign.compare.splits import halves, labels
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.reliability import split_halves
 from brainalign.probing import Representation
@@ -27,23 +28,32 @@ class GramSimilarity:
     random halves.
     """
 
-    def __init__(self, metric: Metric, responses: xr.DataArray, owner: str, n_resamples: int, seed: int):
+    def __init__(
+        self,
+        metric: Metric,
+        responses: xr.DataArray,
+        owner: str,
+        n_resamples: int,
+        seed: int,
+        metadata: pd.DataFrame | None = None,
+    ):
         self._kernel = metric.kernel
         patterns = find_patterns(responses, owner)
         self._gram = _gram(patterns.mean)
         n = len(patterns.stimuli)
         subjects = set(patterns.subjects)
-        ceiling = self._split_half(patterns, np.random.default_rng(seed))
+        ceiling, notes = self._ceiling(patterns, np.random.default_rng(seed))
         self.facts = Facts(
             stimuli=patterns.stimuli,
             subject=subjects.pop() if len(subjects) == 1 else "",
             n_units=len(patterns.units),
             n_units_masked=patterns.n_masked,
             ceiling=ceiling,
-            notes=() if patterns.repeats is not None else ("no ceiling: the recording has no repeats",),
+            notes=notes,
         )
         self.resamples = Resamples.draw(n_resamples, n, 0, seed)
-        self._halves = halves(n, N_HALVINGS, np.random.default_rng(seed))
+        groups = labels(metadata, "image", patterns.stimuli)
+        self._halves = halves(n, N_HALVINGS, np.random.default_rng(seed), groups)
 
     def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
         """Compare each layer's Gram matrix with the region's."""
@@ -66,6 +76,7 @@ class GramSimilarity:
             replicates=whole[None, 1:],
             choosing=np.array(choosing),
             scoring=np.array(scoring),
+            note="" if np.isfinite(whole[0]) else "nothing stands out of the sampling noise",
         )
 
     def _values(self, gram: Float[Array, "n n"], rows: Int[Array, " row"]) -> Float[Array, " value"]:
@@ -74,15 +85,18 @@ class GramSimilarity:
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
         return self._kernel.resampled(gram[block], self._gram[block], counts)
 
-    def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> float:
+    def _ceiling(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
+        """Similarity of halves of the repeats, over the stimuli of which every unit has two."""
         if patterns.repeats is None:
-            return float("nan")
-        values = []
-        for _ in range(N_CEILING_SPLITS):
-            one, other = split_halves(patterns.repeats, generator)
-            seen = ~(np.isnan(one).any(axis=1) | np.isnan(other).any(axis=1))
-            values.append(self._kernel.value(_gram(one[seen]), _gram(other[seen])))
-        return float(np.mean(values))
+            return float("nan"), (NO_REPEATS,)
+        repeated = ((~np.isnan(patterns.repeats)).sum(axis=2) >= 2).all(axis=1)
+        if repeated.sum() < FEWEST_STIMULI:
+            return float("nan"), (NO_REPEATS,)
+        splits = [split_halves(patterns.repeats[repeated], generator) for _ in range(N_CEILING_SPLITS)]
+        ceiling = float(np.mean([self._kernel.value(_gram(one), _gram(other)) for one, other in splits]))
+        if not ceiling > 0:
+            return float("nan"), ("no ceiling: halves of the repeats are not alike",)
+        return ceiling, ()
 
 
 def _gram(responses: Float[Array, "stimulus unit"]) -> Float[Array, "stimulus stimulus"]:

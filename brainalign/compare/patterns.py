@@ -10,6 +10,11 @@ from brainalign.errors import NeedsError, ResponsesError
 
 FEWEST_STIMULI = 10
 
+ROUNDING = 1e-12
+"""Share of a unit's largest response under which differences between stimuli are rounding."""
+
+NO_REPEATS = f"no ceiling: the recording has no repeats, or of fewer than {FEWEST_STIMULI} stimuli"
+
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
@@ -22,7 +27,8 @@ class Patterns:
     mean
         Responses averaged over repeats, shape (stimulus, unit).
     repeats
-        Single repeats, shape (stimulus, unit, repeat), NaN where one is missing; or None.
+        Single repeats, shape (stimulus, unit, repeat), NaN where one is missing, whole presentations
+        sorted by their values; None where fewer than ten stimuli were repeated.
     units, subjects
         Name and subject of each unit.
     n_masked
@@ -48,7 +54,8 @@ class Patterns:
 def find_patterns(responses: xr.DataArray, owner: str) -> Patterns:
     """Average responses over repeats, sort them by stimulus id, and mask units that cannot be compared.
 
-    A unit is masked if its mean response to any stimulus is missing (NaN), or is the same for all.
+    A unit is masked if its mean response to any stimulus is missing (NaN), or is the same for all but
+    for rounding.
 
     Raises
     ------
@@ -67,10 +74,11 @@ def find_patterns(responses: xr.DataArray, owner: str) -> Patterns:
     check_enough_stimuli(responses.sizes["stimulus"], owner)
     responses = responses.isel(stimulus=np.argsort(responses["stimulus"].values.astype(str)))
     values = responses.values.astype(np.float64)
-    repeats = values if "repeat" in responses.dims else None
-    mean = values if repeats is None else _mean_of_valid(values)
+    repeats = _sorted_repeats(values) if "repeat" in responses.dims else None
+    mean = values if repeats is None else _mean_of_valid(repeats)
     missing = np.isnan(mean).any(axis=0)
-    constant = ~missing & (np.ptp(np.where(np.isnan(mean), 0.0, mean), axis=0) == 0)
+    known = np.where(missing, 0.0, mean)
+    constant = ~missing & (np.ptp(known, axis=0) <= ROUNDING * np.abs(known).max(axis=0))
     keep = ~(missing | constant)
     if not keep.any():
         raise ResponsesError(
@@ -81,7 +89,7 @@ def find_patterns(responses: xr.DataArray, owner: str) -> Patterns:
     found = Patterns(
         tuple(responses["stimulus"].values.tolist()),
         mean,
-        repeats if repeats is not None and repeats.shape[2] > 1 else None,
+        repeats if repeats is not None and _n_repeated(repeats) >= FEWEST_STIMULI else None,
         tuple(str(name) for name in names),
         tuple(str(name) for name in responses["subject"].values),
         int((~keep).sum()),
@@ -93,6 +101,26 @@ def check_enough_stimuli(n_stimuli: int, owner: str) -> None:
     """Raise if there are too few stimuli for any comparison to mean something."""
     if n_stimuli < FEWEST_STIMULI:
         raise ResponsesError(f"{owner} has {n_stimuli} stimuli; a comparison needs {FEWEST_STIMULI} at least.")
+
+
+def _sorted_repeats(values: np.ndarray) -> np.ndarray:
+    """Sort each stimulus's presentations by their values, and drop empty ones at the end.
+
+    Random halves of the repeats then do not depend on the order in which trials are stored. All units'
+    responses in one presentation stay together.
+    """
+    n_stimuli, n_units, n_repeats = values.shape
+    presentations = values.transpose(0, 2, 1).reshape(-1, n_units)
+    stimulus = np.repeat(np.arange(n_stimuli), n_repeats)
+    order = np.lexsort([*presentations.T[::-1], stimulus])
+    ordered = presentations[order].reshape(n_stimuli, n_repeats, n_units).transpose(0, 2, 1)
+    held = ~np.isnan(ordered).all(axis=(0, 1))
+    return np.ascontiguousarray(ordered[:, :, held])
+
+
+def _n_repeated(repeats: np.ndarray) -> int:
+    """Count the stimuli of which some unit has two repeats."""
+    return int(((~np.isnan(repeats)).sum(axis=2) >= 2).any(axis=1).sum())
 
 
 def _mean_of_valid(values: np.ndarray) -> np.ndarray:

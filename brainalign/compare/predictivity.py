@@ -8,9 +8,9 @@ import xarray as xr
 from jaxtyping import Float
 
 from brainalign.compare.comparison import Facts, Outcome, mean_over_splits
-from brainalign.compare.patterns import Patterns, find_patterns
+from brainalign.compare.patterns import NO_REPEATS, Patterns, find_patterns
 from brainalign.compare.resampling import Resamples, weighted_correlation
-from brainalign.compare.splits import Split, commitment_split, train_test_splits
+from brainalign.compare.splits import Split, commitment_split, labels, train_test_splits
 from brainalign.errors import NeedsError
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.reliability import split_half_reliability
@@ -33,7 +33,15 @@ class Predictivity:
     the variance of the fit itself is left out.
     """
 
-    def __init__(self, metric: Metric, responses: xr.DataArray, owner: str, n_resamples: int, seed: int):
+    def __init__(
+        self,
+        metric: Metric,
+        responses: xr.DataArray,
+        owner: str,
+        n_resamples: int,
+        seed: int,
+        metadata: pd.DataFrame | None = None,
+    ):
         self._metric = metric
         patterns = find_patterns(responses, owner)
         patterns, self._reliability, ceiling, notes = _reliable(patterns, owner, seed)
@@ -50,8 +58,10 @@ class Predictivity:
         )
         self.resamples = Resamples.draw(n_resamples, n, 0, seed)
         generator = np.random.default_rng(seed)
+        groups = labels(metadata, "image", patterns.stimuli)
+        splits = train_test_splits(n, labels(metadata, "stratum", patterns.stimuli), groups)
         self._splits = [
-            (train, np.sort(test), commitment_split(train, generator)) for train, test in train_test_splits(n)
+            (train, np.sort(test), commitment_split(train, generator, groups)) for train, test in splits
         ]
 
     def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
@@ -125,7 +135,7 @@ def _reliable(
 ) -> tuple[Patterns, Array | None, float, tuple[str, ...]]:
     """Leave out unreliable units; give the others' reliability, the ceiling, and notes."""
     if patterns.repeats is None:
-        return patterns, None, float("nan"), ("no ceiling: the recording has no repeats",)
+        return patterns, None, float("nan"), (NO_REPEATS,)
     generator = np.random.default_rng(seed)
     reliability = split_half_reliability(patterns.repeats, N_RELIABILITY_SPLITS, generator)
     keep = reliability >= LEAST_RELIABILITY

@@ -50,7 +50,8 @@ def _problem(recording: Recording, region: str, metric: Metric, n_resamples: int
         return Problem(region, metric, None, words)
     try:
         family = FAMILIES[metric.family]
-        return Problem(region, metric, family(metric, recording[region], owner, n_resamples, seed))
+        metadata = None if recording.stimuli is None else recording.stimuli.metadata
+        return Problem(region, metric, family(metric, recording[region], owner, n_resamples, seed, metadata))
     except NeedsError as error:
         return Problem(region, metric, None, str(error))
 

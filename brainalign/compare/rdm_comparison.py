@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from brainalign.compare.comparison import Facts, Outcome
 from brainalign.compare.patterns import Patterns, check_enough_stimuli, find_patterns
 from brainalign.compare.resampling import Resamples
-from brainalign.compare.splits import halves
-from brainalign.errors import ResponsesError
+from brainalign.compare.splits import halves, labels
+from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.noise_ceiling import average_visits, noise_ceiling
 from brainalign.metrics.rdm import rdm_from_features, to_condensed
@@ -31,14 +31,22 @@ class RdmComparison:
     stimulus with itself are dropped.
     """
 
-    def __init__(self, metric: Metric, region: xr.DataArray, owner: str, n_resamples: int, seed: int):
+    def __init__(
+        self,
+        metric: Metric,
+        region: xr.DataArray,
+        owner: str,
+        n_resamples: int,
+        seed: int,
+        metadata: pd.DataFrame | None = None,
+    ):
         self._kernel: RdmKernel = metric.kernel
         if "other_stimulus" in region.dims:
             stimuli, self._subjects, self._rdms = _given_rdms(region, owner)
             n_units = n_masked = None
         else:
             patterns = find_patterns(region, owner)
-            stimuli, self._subjects, self._rdms = _rdms_of(patterns, self._kernel.method)
+            stimuli, self._subjects, self._rdms = _rdms_of(patterns, self._kernel.method, owner)
             n_units, n_masked = len(patterns.units), patterns.n_masked
         lower, upper, notes = float("nan"), float("nan"), ()
         if len(self._subjects) >= 3:
@@ -55,7 +63,8 @@ class RdmComparison:
             notes=notes,
         )
         self.resamples = Resamples.draw(n_resamples, len(stimuli), len(self._subjects), seed)
-        self._halves = halves(len(stimuli), N_HALVINGS, np.random.default_rng(seed))
+        groups = labels(metadata, "image", stimuli)
+        self._halves = halves(len(stimuli), N_HALVINGS, np.random.default_rng(seed), groups)
 
     def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
         """Compare each layer's dissimilarity matrix with the subjects'."""
@@ -66,9 +75,8 @@ class RdmComparison:
             except ResponsesError as error:
                 faults[place] = str(error)
         compared = iter(self._compare(np.stack(list(rdms.values()))) if rdms else [])
-        n_splits = 2 * len(self._halves)
         return [
-            Outcome.undefined(self.resamples, n_splits, faults[place]) if place in faults else next(compared)
+            Outcome.undefined(self.resamples, faults[place]) if place in faults else next(compared)
             for place in range(len(layers))
         ]
 
@@ -130,9 +138,12 @@ def _given_rdms(region: xr.DataArray, owner: str) -> tuple[tuple[str, ...], list
     return tuple(ordered["stimulus"].values.tolist()), subjects, rdms
 
 
-def _rdms_of(patterns: Patterns, method: str) -> tuple[tuple[str, ...], list[str], Array]:
+def _rdms_of(patterns: Patterns, method: str, owner: str) -> tuple[tuple[str, ...], list[str], Array]:
     """Stimuli, subjects, and each subject's condensed matrix, computed from mean responses."""
     names = np.array(patterns.subjects, dtype=object)
     subjects = list(dict.fromkeys(patterns.subjects))
-    rdms = [rdm_from_features(patterns.mean[:, names == subject], method) for subject in subjects]
+    try:
+        rdms = [rdm_from_features(patterns.mean[:, names == subject], method) for subject in subjects]
+    except ResponsesError as error:
+        raise NeedsError(f"{owner}: {error}") from error
     return patterns.stimuli, subjects, np.stack(rdms)

@@ -6,6 +6,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int
 
+from brainalign.errors import BrainalignError
+
 Array = np.ndarray
 
 
@@ -30,6 +32,8 @@ class Resamples:
     @classmethod
     def draw(cls, n_resamples: int, n_stimuli: int, n_subjects: int, seed: int) -> "Resamples":
         """Draw stimuli, and subjects where there are three or more, with replacement."""
+        if n_resamples < 2:
+            raise BrainalignError(f"{n_resamples} bootstrap samples give no interval; ask for 1000 or so.")
         generator = np.random.default_rng(seed)
         stimuli = generator.multinomial(n_stimuli, np.full(n_stimuli, 1 / n_stimuli), n_resamples)
         subjects = None
@@ -55,7 +59,7 @@ class Resamples:
         (Schütt et al. 2023, as in rsatoolbox), with min(subjects, stimuli) − 1 degrees of freedom.
         """
         n_stimuli = self.stimuli.shape[1]
-        spread = np.nanvar(replicates, axis=1, ddof=1)
+        spread = np.array([_variance(of_kind[np.isfinite(of_kind)]) for of_kind in replicates])
         by_stimuli = n_stimuli / (n_stimuli - 1)
         if self.subjects is None:
             return float(by_stimuli * spread[0]), n_stimuli - 1
@@ -69,6 +73,10 @@ class Resamples:
         )
         floored = max(combined, by_subjects * subjects, by_stimuli * stimuli)
         return float(min(floored, both)), min(n_subjects, n_stimuli) - 1
+
+
+def _variance(values: Float[Array, " value"]) -> float:
+    return float(np.var(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 def interval(value: float, variance: float, dof: float, level: float = 0.95) -> tuple[float, float]:

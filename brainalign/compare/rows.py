@@ -14,6 +14,9 @@ from brainalign.probing import Representation
 
 NAN = float("nan")
 
+ROUNDING = 1e-13
+"""Share of the mean answer's square: a standard deviation of three units of float32's last place."""
+
 
 def score_network(
     recording: str, problem: Problem, network: Candidate, layers: Sequence[Representation]
@@ -37,20 +40,20 @@ def score_network(
     if comparison is None:
         return [identity | _empty(problem.unmet)], [], None
     aligned = [layer.select(comparison.facts.stimuli) for layer in layers]
-    outcomes = comparison.outcomes(aligned)
+    outcomes = _outcomes(comparison, aligned)
     names = [layer.layer for layer in layers]
     rows = [
         identity
         | {"layer": layer.layer, "layer_units": layer.n_units}
         | {"participation_ratio": layer.participation_ratio()}
-        | _values(comparison, outcome, outcome.note)
+        | _values(comparison, outcome)
         for layer, outcome in zip(aligned, outcomes, strict=True)
     ]
-    committed, chosen = commit(outcomes, names)
+    committed = commit(outcomes, names, comparison.resamples)
     rows.append(
         identity
         | {"layer": COMMITTED, "layer_units": -1, "participation_ratio": NAN}
-        | _values(comparison, committed, f"layer chosen on other stimuli: {chosen}")
+        | _values(comparison, committed)
     )
     details = [
         outcome.details.assign(**identity, layer=layer)
@@ -60,11 +63,28 @@ def score_network(
     return rows, details, committed
 
 
-def _values(comparison: Comparison, outcome: Outcome, note: str) -> dict:
+def _outcomes(comparison: Comparison, layers: Sequence[Representation]) -> list[Outcome]:
+    """Compare the layers that tell stimuli apart; the others have no value, and do not spoil it for these."""
+    alive = [layer for layer in layers if not _answers_all_alike(layer)]
+    found = iter(comparison.outcomes(alive))
+    silent = Outcome.undefined(comparison.resamples, "the layer answers all stimuli alike")
+    return [silent if _answers_all_alike(layer) else next(found) for layer in layers]
+
+
+def _answers_all_alike(layer: Representation) -> bool:
+    """Say whether a layer's variance over stimuli is no more than rounding of its mean answer."""
+    variance = float(np.trace(layer.gram)) / len(layer.gram)
+    return variance <= ROUNDING * layer.mean_norm or variance == 0
+
+
+def _values(comparison: Comparison, outcome: Outcome) -> dict:
     facts = comparison.facts
     low = high = NAN
+    note = outcome.note
     if np.isfinite(outcome.raw):
         low, high = interval(outcome.raw, *comparison.resamples.variance(outcome.replicates))
+    elif not note:
+        note = "the metric is undefined on these stimuli"
     return {
         "subject": facts.subject,
         "raw": outcome.raw,

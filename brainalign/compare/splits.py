@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+
+from brainalign.errors import ResponsesError
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -13,37 +16,95 @@ SMALLEST_TEST = 5
 """A correlation over fewer stimuli says nothing."""
 
 
-def train_test_splits(n_stimuli: int, strata: Sequence[str] | None = None) -> list[Split]:
+def train_test_splits(
+    n_stimuli: int, strata: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> list[Split]:
     """Ten random splits of 90 % training and 10 % test stimuli, Brain-Score's.
 
     `StratifiedShuffleSplit` where strata are given, else `ShuffleSplit`, both with ``random_state=1``;
     rows are taken to be sorted by stimulus id, so that the order of a recording's rows changes
-    nothing. A test set holds five stimuli at least.
+    nothing. A test set holds five stimuli at least, and as many as there are strata.
+
+    Parameters
+    ----------
+    n_stimuli
+        Number of rows.
+    strata
+        What the shares of are kept in training and test set, such as the object shown.
+    groups
+        Which rows show the same: a training stimulus of a test stimulus's group is left out.
+
+    Raises
+    ------
+    ResponsesError
+        A stratum of one stimulus, or hardly any training stimulus left.
 
     Examples
     --------
     >>> len(train_test_splits(640)[0][1])
     64
     """
-    test_size = max(int(np.ceil(HELD_OUT * n_stimuli)), SMALLEST_TEST)
+    n_test = max(int(np.ceil(HELD_OUT * n_stimuli)), SMALLEST_TEST)
     if strata is None:
-        splitter = ShuffleSplit(N_SPLITS, test_size=test_size, random_state=1)
-        return list(splitter.split(np.empty(n_stimuli)))
-    splitter = StratifiedShuffleSplit(N_SPLITS, test_size=test_size, random_state=1)
-    return list(splitter.split(np.empty(n_stimuli), np.asarray(strata)))
+        splits = ShuffleSplit(N_SPLITS, test_size=n_test, random_state=1).split(np.empty(n_stimuli))
+    else:
+        names, counts = np.unique(strata, return_counts=True)
+        if counts.min() < 2:
+            raise ResponsesError(
+                f"Stratum {names[counts.argmin()]!r} holds a single stimulus, which cannot be both in training "
+                "and in test sets; join it to another stratum, or leave the column 'stratum' out."
+            )
+        stratified = StratifiedShuffleSplit(N_SPLITS, test_size=max(n_test, len(names)), random_state=1)
+        splits = stratified.split(np.empty(n_stimuli), strata)
+    return [(_apart(train, test, groups), test) for train, test in splits]
 
 
-def commitment_split(train: np.ndarray, generator: np.random.Generator) -> Split:
+def commitment_split(
+    train: np.ndarray, generator: np.random.Generator, groups: np.ndarray | None = None
+) -> Split:
     """Part training stimuli into two thirds to fit on and one third to choose a layer by."""
     order = generator.permutation(train)
     n_fit = round(2 * len(train) / 3)
-    return np.sort(order[:n_fit]), np.sort(order[n_fit:])
+    return np.sort(order[:n_fit]), np.sort(_apart(order[n_fit:], order[:n_fit], groups))
 
 
-def halves(n_stimuli: int, n_halvings: int, generator: np.random.Generator) -> list[Split]:
+def halves(
+    n_stimuli: int, n_halvings: int, generator: np.random.Generator, groups: np.ndarray | None = None
+) -> list[Split]:
     """Disjoint random halves of the stimuli, `n_halvings` times over."""
     found = []
     for _ in range(n_halvings):
         order = generator.permutation(n_stimuli)
-        found.append((np.sort(order[: n_stimuli // 2]), np.sort(order[n_stimuli // 2 :])))
+        first, second = order[: n_stimuli // 2], order[n_stimuli // 2 :]
+        found.append((np.sort(first), np.sort(_apart(second, first, groups))))
     return found
+
+
+def labels(metadata: pd.DataFrame | None, column: str, stimuli: Sequence[str]) -> np.ndarray | None:
+    """Give what a column of the stimuli's metadata, where there is one, says of each stimulus.
+
+    A stimulus of which it says nothing (NaN) is labelled by its id, so alone.
+
+    Examples
+    --------
+    >>> metadata = pd.DataFrame({"image": ["a", "a", None]}, index=["a", "b", "c"])
+    >>> labels(metadata, "image", ["c", "b"]).tolist()
+    ['c', 'a']
+    """
+    if metadata is None or column not in metadata:
+        return None
+    of_stimuli = metadata[column].loc[list(stimuli)].astype(object)
+    return of_stimuli.where(of_stimuli.notna(), of_stimuli.index).to_numpy().astype(str)
+
+
+def _apart(rows: np.ndarray, others: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Leave out the rows that show the same as one of the others."""
+    if groups is None:
+        return rows
+    kept = rows[~np.isin(groups[rows], groups[others])]
+    if len(kept) < min(len(rows), SMALLEST_TEST):
+        raise ResponsesError(
+            f"{len(kept)} of {len(rows)} stimuli are left after those that show the same image as one they are "
+            "held apart from; the column 'image' of the stimuli's metadata must say which of them are identical."
+        )
+    return kept

@@ -13,11 +13,15 @@ import xarray as xr
 
 from brainalign.errors import CardError
 
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL"]
+"""How tables write a missing value, in columns that are no text."""
+
 
 def read_npy(path: Path) -> np.ndarray:
     """Read an array of numbers that `numpy.save` wrote."""
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CardError(
             f"{path} cannot be read as an array of numbers: {error}. Save it with numpy.save, as numbers."
@@ -46,18 +50,21 @@ def read_table(path: Path, ids: str = "stimulus", text: tuple[str, ...] = ()) ->
     """
     read = functools.partial(pd.read_csv, path, encoding="utf-8-sig", skipinitialspace=True)
     try:
-        names = read(header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
-        first = names.index(ids) if ids in names else 0
-        words = {i: str for i, name in enumerate(names) if i == first or name in text}
+        names = read(nrows=0).columns.tolist()
+        first = ids if ids in names else names[0]
+        words = {first, *text} & set(names)
+        missing = {name: MISSING for name in names if name not in words}
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            table = read(converters=words, index_col=False)
+            table = read(
+                index_col=False, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=missing
+            )
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise CardError(
             f"{path} cannot be read as a table: {error}. Save it as UTF-8 text with commas between the "
             "columns and a name above each."
         ) from error
-    index = pd.Index(table.iloc[:, first], name=ids, dtype=object)
-    return table.drop(columns=table.columns[first]).set_axis(index)
+    index = pd.Index(table[first], name=ids, dtype=object)
+    return table.drop(columns=first).set_axis(index)
 
 
 def read_matrix(path: Path, dims: Sequence[str]) -> xr.DataArray:
@@ -101,14 +108,17 @@ def read_xarray(path: Path) -> xr.DataArray:
     _numbers(array.values, path)
     if "stimulus" not in array.coords:
         raise CardError(f"{path} has no coordinate 'stimulus'; name the stimulus of each row there.")
-    numbered = [
-        name
-        for name in ("stimulus", "other_stimulus", "subject", "unit")
-        if name in array.coords and array[name].dtype.kind in "iu"
-    ]
-    return array.assign_coords(
-        {name: (array[name].dims, array[name].values.astype(str).astype(object)) for name in numbered}
+    array = array.assign_coords(
+        {
+            name: (array[name].dims, array[name].values.astype(str).astype(object))
+            for name in ("stimulus", "other_stimulus", "subject", "unit")
+            if name in array.coords and array[name].dtype.kind in "iu"
+        }
     )
+    odd = [i for i in array["stimulus"].values.ravel().tolist() if not isinstance(i, str)]
+    if odd:
+        raise CardError(f"{path} names a stimulus {odd[0]!r}; ids must be text.")
+    return array
 
 
 def _numbers(array: np.ndarray, path: Path) -> np.ndarray:

@@ -129,7 +129,8 @@ def _panel(recording: str, region: str, metric: str, cells: list[Cell]) -> Panel
         reasons = dict.fromkeys(cell.note for cell in cells)
         return Panel(recording, region, metric, [], (np.nan, np.nan), [recording, *reasons])
     subjects = list(dict.fromkeys(cell.subject for cell in scored))
-    origin = f"{recording}, {subjects[0]}" if subjects[0] and len(subjects) == 1 else recording
+    named = subjects[0] if len(subjects) == 1 and subjects[0] != recording else ""
+    origin = f"{recording}, {named}" if named else recording
     facts = [origin, *_facts(scored)]
     return Panel(recording, region, metric, _lines(scored, len(subjects) > 1), _ceiling(scored), facts)
 
@@ -158,7 +159,7 @@ def _line(network: str, cells: list[Cell], name_subject: bool) -> Line:
         network if n_seeds > 1 else first.network,
         first.subject if name_subject else "",
         first.task,
-        first.rule,
+        "" if first.rule in network else first.rule,
         f"step {first.checkpoint}" if first.checkpoint >= 0 else "",
         _seeds(first, n_seeds),
     ]

@@ -1,6 +1,7 @@
 """The metrics by name, with options in brackets of the name: ``rsa:rdm=euclidean,compare=tau_a``."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -65,7 +66,7 @@ def _read(option: str, value: str, default: object) -> object:
             number = type(default)(value)
         except ValueError:
             number = -1
-        if number <= 0:
+        if not 0 < number < math.inf:
             kind = "whole number" if isinstance(default, int) else "number"
             raise UnknownNameError(f"Option {option} is {value!r}; expected a {kind} above 0.")
         return number

@@ -11,7 +11,7 @@ from brainalign.metrics.metric import Metric
 NEGLIGIBLE = 1e-12
 """Share of a Gram matrix's own size under which what is left of it is rounding."""
 
-GramMatrix = Float[np.ndarray, "stimulus stimulus"]
+GramMatrix = Float[np.ndarray, "n n"]
 
 
 def cka(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:

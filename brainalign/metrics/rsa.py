@@ -23,7 +23,10 @@ class RdmKernel:
 
     def rdm(self, layer: Representation) -> Float[Array, " pair"]:
         """Dissimilarity of each pair of stimuli in a layer, condensed."""
-        return RDM_METHODS[self.method](layer.raw_gram(), layer.row_sums, layer.n_units)
+        # Where the common mean does not matter, the centred matrix loses fewer digits.
+        centred = "translation" in INVARIANCES[self.method]
+        gram = layer.gram if centred else layer.raw_gram()
+        return RDM_METHODS[self.method](gram, layer.row_sums, layer.n_units)
 
     def resampled(
         self,

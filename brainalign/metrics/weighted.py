@@ -185,7 +185,8 @@ def _pair_weights(multiplicity: np.ndarray) -> Iterator[tuple[slice, np.ndarray]
     counts = multiplicity.astype(np.float64)
     for start in range(0, len(counts), size):
         chunk = counts[start : start + size]
-        yield slice(start, start + len(chunk)), chunk[:, first] * chunk[:, second]
+        # Unlike indexing, `take` lays each resample's pairs next to each other.
+        yield slice(start, start + len(chunk)), chunk.take(first, axis=1) * chunk.take(second, axis=1)
 
 
 def _places(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
@@ -212,9 +213,10 @@ class _Run:
             keep((name, number), row, self.reduction(tensor, len(self.stimuli)))
 
         listener = OutputListener(self.network, names, receive)
-        quiet = len(ids) <= self.batch_size
+        console = Console(stderr=True)
+        quiet = len(ids) <= self.batch_size or not console.is_terminal
         with (
-            Progress(transient=True, disable=quiet) as progress,
+            Progress(console=console, transient=True, disable=quiet) as progress,
             torch.no_grad(),
             evaluation_mode(self.network),
             listener.listening(),

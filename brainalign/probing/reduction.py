@@ -94,5 +94,5 @@ class Reduction:
 def _projection(n_units: int, n_components: int, seed: int) -> scipy.sparse.csr_matrix:
     if n_units < 1:
         raise BrainalignError("A layer without units cannot be projected.")
-    projection = SparseRandomProjection(n_components=n_components, random_state=seed)
+    projection = SparseRandomProjection(random_state=seed).set_params(n_components=n_components)
     return projection.fit(np.empty((1, n_units), dtype=np.float32)).components_.tocsr()

@@ -38,7 +38,7 @@ SCIKIT_IMAGE = (
 CROP = 128  # pixels of the photograph; a stimulus has half as many
 LEAST_CONTRAST = 15.0  # standard deviation over pixels, of 255: leaves out sky and blurred ground
 
-MEAN_COUNT = (4.0, 12.0)
+MEAN_COUNT = (6.0, 10.0)
 VARIATION = (0.25, 0.5)  # standard deviation of a unit's rate over stimuli, by its mean
 LEAST_COUNT = 0.5
 
@@ -121,7 +121,11 @@ def complex_cells(images: list[Image.Image], generator: np.random.Generator) -> 
 
 
 def layer_read_outs(images: list[Image.Image], generator: np.random.Generator) -> Array:
-    """Mix at random the layer's leading principal components over these stimuli, each of equal variance."""
+    """Mix at random the layer's leading principal components over these stimuli.
+
+    Each enters with the square root of the variance that it has in the layer: less unequal, so that the
+    lesser ones, which tell layers apart, are heard above the noise.
+    """
     network = load_network(IT_NETWORK)
     answers: list[torch.Tensor] = []
     hook = network.get_submodule(IT_LAYER).register_forward_hook(lambda *call: answers.append(call[2]))
@@ -130,10 +134,11 @@ def layer_read_outs(images: list[Image.Image], generator: np.random.Generator) -
     hook.remove()
     features = answers[0].flatten(1).double().numpy()
     centred = features - features.mean(axis=0)
-    components = np.linalg.eigh(centred @ centred.T)[1][:, -N_COMPONENTS:]
+    variances, axes = np.linalg.eigh(centred @ centred.T)
+    variances, axes = variances[-N_COMPONENTS:], axes[:, -N_COMPONENTS:]
     # An eigenvector's sign is arbitrary; without a rule it would differ between machines.
-    largest = np.take_along_axis(components, np.abs(components).argmax(axis=0)[None], axis=0)
-    return components * np.sign(largest) @ generator.standard_normal((N_COMPONENTS, N_UNITS))
+    signs = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
+    return (signs * axes * variances**0.25) @ generator.standard_normal((N_COMPONENTS, N_UNITS))
 
 
 def as_rates(drive: Array, generator: np.random.Generator) -> Array:

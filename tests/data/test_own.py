@@ -427,7 +427,7 @@ def test_several_arrays_in_one_file(study):
         (labelled(MEANS, ("stimulus", "neuron")), r"dimensions .*'neuron'.*expected one of \(stimulus, unit\)"),
         (labelled(MEANS).swap_dims(stimulus="trial").rename(trial="presentation"), "expected one of"),
         (labelled(MEANS, region="V1"), r"has units of \['V1'\] alone"),
-        (labelled(MEANS).assign_coords(stimulus=np.arange(12.0)), "not strings"),
+        (labelled(MEANS).assign_coords(stimulus=np.arange(12.0)), "a stimulus 0.0; ids must be text"),
     ],
 )
 def test_labelled_array_that_is_no_recording(array, message, study):
@@ -494,13 +494,20 @@ def test_link_inside_a_zarr_store_that_leads_out(study, tmp_path):
         study.responses("v4.zarr")
 
 
-@pytest.mark.parametrize("file", ["../secret.png", "/etc/hostname", "images/../../secret.png"])
+@pytest.mark.parametrize("file", ["../secret.png", "images/../../secret.png"])
 def test_table_that_names_an_image_outside(file, study, tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     study.write("stimuli.csv", f"stimulus,file\nim00,{file}\n")
     study.write("v4.npy", MEANS[:1])
     study.stimuli = '[stimuli]\ntable = "stimuli.csv"'
     with pytest.raises(CardError, match="leads out of the card's folder"):
+        study.responses("v4.npy")
+
+
+def test_absolute_path_of_an_image_is_taken_from_the_folder(study):
+    study.write("stimuli.csv", "stimulus,file\nim00,/etc/hostname\n")
+    study.stimuli = '[stimuli]\ntable = "stimuli.csv"'
+    with pytest.raises(CardError, match="there is no .*study/etc/hostname"):
         study.responses("v4.npy")
 
 

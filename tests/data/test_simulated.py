@@ -77,7 +77,7 @@ def test_made_again_it_is_the_same(prepare, recording):
 def test_rates_are_those_of_cortex(rates):
     for of_region in rates.values():
         assert of_region.min() >= 0.5
-        assert ((of_region.mean(axis=0) > 3.9) & (of_region.mean(axis=0) < 12.2)).all()
+        assert ((of_region.mean(axis=0) > 5.9) & (of_region.mean(axis=0) < 10.3)).all()
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -113,6 +113,7 @@ def test_reliability_is_what_poisson_noise_leaves(recording, rates, region):
     expected = signal / (signal + noise)
     # The sampling error of a correlation over 144 stimuli, Fisher's (1 − r²) / √(n − 3), in each unit.
     halves = expected / (2 - expected)
+    # (delta method through 2 r / (1 + r), whose slope is 2 / (1 + r)²).
     error = 2 / (1 + halves) ** 2 * (1 - halves**2) / np.sqrt(141)
     assert (np.abs(measured - expected) < 4 * error).all()
     assert abs(np.mean((measured - expected) / error)) < 4 / np.sqrt(48)
@@ -136,6 +137,8 @@ def features(recording) -> dict[str, np.ndarray]:
             x = block(x)
             found[f"blocks.{name}"] = x.flatten(1).double().numpy()
         found["head"] = network.get_submodule("head")(x.flatten(1)).double().numpy()
+        other = load_network("convnet@untrained:8").get_submodule("blocks")
+        found["another seed"] = other(preprocessing_of(network)(images)).flatten(1).double().numpy()
         found["gabor"] = gabor(gabor.preprocessing(images)).double().numpy()
     found["pixels"] = np.array([np.asarray(image.resize((32, 32))).ravel() for image in images], dtype=float)
     return found
@@ -166,9 +169,10 @@ def test_known_answer_is_there_to_be_found(recording, features):
     assert v1["gabor"] - max(v1[name] for name in convnet) > 0.2
     assert v1["pixels"] < min(v1[name] for name in convnet)
     assert max(it, key=lambda name: it[name]) == "blocks.3"
-    assert it["blocks.3"] > 0.75
-    assert it["blocks.3"] - it["blocks.2"] > 0.05
+    assert it["blocks.3"] > 0.8
+    assert it["blocks.3"] - it["blocks.2"] > 0.03
+    assert it["blocks.3"] - it["another seed"] > 0.1
     assert it["blocks.0"] < it["blocks.1"] < it["blocks.2"]
-    assert it["gabor"] < it["blocks.0"] and it["pixels"] < it["blocks.0"] and it["head"] < it["blocks.0"]
-    # One unit's correlation over 36 stimuli has a standard error of 1/6; the units share stimuli, not their noise.
+    assert max(it["gabor"], it["pixels"], it["head"]) < it["blocks.0"]
+    # One unit's correlation over 36 stimuli has a standard error of 1/6; units share stimuli, not noise.
     assert max(abs(value) for value in shuffled.values()) < 0.15

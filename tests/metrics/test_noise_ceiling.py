@@ -21,7 +21,9 @@ RSATOOLBOX_NAMES = {
 }
 HOME = "raw.githubusercontent.com"
 IMAGES_92 = f"{HOME}/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/demos/92imageData"
-CICHY = f"{HOME}/cvai-roig-lab/Net2Brain/05ac462951ef792ff2ba70c4b97d5409a8e44289/input_data/brain_data/92images"
+CICHY = (
+    f"{HOME}/cvai-roig-lab/Net2Brain/05ac462951ef792ff2ba70c4b97d5409a8e44289/input_data/brain_data/92images"
+)
 
 
 def subjects(n: int, noise: float, digits: int = 8) -> np.ndarray:

@@ -124,8 +124,8 @@ def test_factory_that_fails(file, factory, match):
 
 
 def test_factory_that_is_missing(file):
-    with pytest.raises(UnknownNameError, match="'plian'. Did you mean 'plain'.*own_preprocessing"):
-        load_network(f"{file}:plian")
+    with pytest.raises(UnknownNameError, match="'plani'. Did you mean 'plain'.*own_preprocessing"):
+        load_network(f"{file}:plani")
 
 
 def test_file_that_is_missing(tmp_path):

@@ -1,0 +1,128 @@
+"""Scores and differences as tables on the terminal."""
+
+import json
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from brainalign.cli.terminal import show
+
+COMMITTED = "committed"
+
+Row = dict[str, Any]
+
+
+def rows_of(scores: xr.Dataset) -> list[Row]:
+    """Make a dictionary of each row of the Scores table."""
+    return scores.to_dataframe().reset_index(drop=True).to_dict("records")
+
+
+def show_scores(scores: xr.Dataset, every_layer: bool) -> None:
+    """Print scores, a table for each recording, region and metric.
+
+    Of a network with several layers the committed one is shown, and with `every_layer` the others too.
+    """
+    simulated = "SIMULATED · " if scores.attrs.get("simulated") else ""
+    labels = json.loads(scores.attrs["metric_labels"])
+    columns = ["network", "layer", "raw", "95 % interval", "score", "units", "dimensions"]
+    order = sorted(rows_of(scores), key=lambda row: list(labels).index(row["metric"]))
+    for (recording, region, metric), group in _grouped(order, "recording", "region", "metric"):
+        lines = [_line(row) for row in _rows_to_show(group, every_layer)]
+        title = f"{simulated}{recording} · {region} · {metric}"
+        show(title, columns, lines, _caption(group[0], labels[metric], scores.attrs["interval"]))
+
+
+def show_differences(differences: pd.DataFrame, simulated: bool) -> None:
+    """Print the paired differences between networks, by region and metric."""
+    if not len(differences):
+        return
+    mark = "SIMULATED · " if simulated else ""
+    columns = ["difference of", "raw", "95 % interval", "better"]
+    caption = (
+        "Each network at the layer committed on other stimuli. Better: the 95 % interval of the paired "
+        "difference lies above 0; worse: below."
+    )
+    rows: list[Row] = differences.to_dict("records")
+    for (recording, region, metric), group in _grouped(rows, "recording", "region", "metric"):
+        lines = [
+            [
+                f"{row['network']} − {row['other']}{_seeds(row)}",
+                number(row["difference"]),
+                f"[{number(row['low'])}, {number(row['high'])}]",
+                "yes" if row["better"] else "worse" if row["high"] < 0 else "no",
+            ]
+            for row in group
+        ]
+        show(f"{mark}Paired differences · {recording} · {region} · {metric}", columns, lines, caption)
+
+
+def number(value: float) -> str:
+    """Write three decimals, or a dash for a value that is not defined.
+
+    Examples
+    --------
+    >>> number(0.12345), number(float("nan"))
+    ('0.123', '—')
+    """
+    return f"{value:.3f}" if np.isfinite(value) else "—"
+
+
+def _grouped(rows: list[Row], *keys: str) -> list[tuple[tuple, list[Row]]]:
+    """Part rows by some of their columns, groups in the order of their first rows."""
+    groups: dict[tuple, list[Row]] = {}
+    for key, part in groupby(rows, key=lambda row: tuple(row[key] for key in keys)):
+        groups.setdefault(key, []).extend(part)
+    return list(groups.items())
+
+
+def _rows_to_show(rows: list[Row], every_layer: bool) -> list[Row]:
+    kept = []
+    for _, group in _grouped(rows, "network", "seed"):
+        single = len(group) <= 2
+        kept += [row for row in group if (row["layer"] == COMMITTED) != single or (every_layer and not single)]
+    return kept
+
+
+def _line(row: Row) -> list[str]:
+    return [
+        f"{row['network']}:{row['seed']}" if row["seed"] >= 0 else row["network"],
+        _layer(row),
+        number(row["raw"]),
+        f"[{number(row['low'])}, {number(row['high'])}]",
+        number(row["score"]),
+        f"{row['layer_units']:,}" if row["layer_units"] >= 0 else "—",
+        f"{row['participation_ratio']:.1f}" if np.isfinite(row["participation_ratio"]) else "—",
+    ]
+
+
+def _layer(row: Row) -> str:
+    """Name the layer; of a committed one the layer that was chosen most often."""
+    if row["layer"] != COMMITTED:
+        return row["layer"]
+    chosen = row["note"].partition("chosen on other stimuli: ")[2].partition(";")[0]
+    return f"{COMMITTED}: {chosen.partition(', ')[0]}"
+
+
+def _caption(row: Row, label: str, interval: str) -> str:
+    """Say what the numbers of a table are."""
+    units = f", {row['n_units']} recorded units" if row["n_units"] >= 0 else ""
+    masked = f" ({row['n_units_masked']} left out)" if row["n_units_masked"] else ""
+    ceiling = f"ceiling {number(row['ceiling'])}"
+    if np.isfinite(row["ceiling_lower"]):
+        ceiling = f"ceiling {number(row['ceiling_lower'])}–{number(row['ceiling'])}"
+    elif not np.isfinite(row["ceiling"]):
+        ceiling = next((part for part in row["note"].split("; ") if "no ceiling" in part), row["note"])
+    over = f" over {row['resampled']}" if row["resampled"] else ""
+    return (
+        f"raw: {label}; {row['n_stimuli']} stimuli{units}{masked}; {ceiling}; {interval}{over}; committed: the "
+        "layer that does best on other stimuli; units and dimensions (participation ratio) are the layer's"
+    )
+
+
+def _seeds(row: Row) -> str:
+    """Say of how many seeds a mean was taken."""
+    seeds = max(row["seeds"], row["other_seeds"])
+    return f" ({seeds} seeds)" if seeds > 1 else ""

@@ -1,0 +1,200 @@
+"""The bootstrap over stimuli by weights against copies made in full, and against rsatoolbox's."""
+
+import numpy as np
+import pytest
+import rsatoolbox
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from brainalign.errors import ResponsesError, UnknownNameError
+from brainalign.metrics import kendall, weighted
+from brainalign.metrics.comparators import COMPARATORS
+from brainalign.metrics.rdm import to_condensed, to_square
+from brainalign.metrics.weighted import resampled_comparison
+
+RSATOOLBOX_NAMES = {
+    "spearman": "spearman",
+    "pearson": "corr",
+    "kendall_tau_a": "tau-a",
+    "rho_a": "rho-a",
+    "cosine": "cosine",
+}
+
+
+def draw(n_resamples: int, n_stimuli: int, seed: int = 0) -> np.ndarray:
+    drawn = np.random.default_rng(seed).integers(0, n_stimuli, (n_resamples, n_stimuli))
+    return np.stack([np.bincount(row, minlength=n_stimuli) for row in drawn])
+
+
+def rdms(n_layers: int, n_subjects: int, n_stimuli: int, digits: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    n_pairs = n_stimuli * (n_stimuli - 1) // 2
+    shared = generator.gamma(2, size=n_pairs)
+    x = shared + generator.gamma(2, size=(n_layers, n_pairs))
+    y = shared + generator.gamma(2, size=(n_subjects, n_pairs))
+    return x.round(digits), y.round(digits)
+
+
+def by_copies(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, name: str) -> np.ndarray:
+    """Repeat each stimulus as often as it was drawn, drop its pairs with itself, compare what is left."""
+    result = np.full((len(x), len(multiplicity), len(y)), np.nan)
+    for r, counts in enumerate(multiplicity):
+        copies = np.repeat(np.arange(len(counts)), counts)
+        first, second = np.triu_indices(len(copies), 1)
+        kept = copies[first] != copies[second]
+        if kept.any():
+            rows, columns = copies[first[kept]], copies[second[kept]]
+            resampled_y = to_square(y)[:, rows, columns]
+            for k, layer in enumerate(to_square(x)):
+                result[k, r] = COMPARATORS[name].compare(layer[rows, columns], resampled_y)
+    return result
+
+
+@pytest.mark.parametrize("digits", [8, 1, 0])
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_equals_copies(name, digits):
+    x, y = rdms(3, 4, 24, digits)
+    multiplicity = draw(12, 24)
+    np.testing.assert_allclose(
+        resampled_comparison(x, y, multiplicity, name),
+        by_copies(x, y, multiplicity, name),
+        rtol=0,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+@settings(max_examples=40)
+@given(
+    values=arrays(np.float64, (3, 15), elements=st.integers(0, 3).map(float)),
+    multiplicity=arrays(np.int64, (4, 6), elements=st.integers(0, 4)),
+)
+def test_equals_copies_where_much_is_tied_or_little_is_drawn(name, values, multiplicity):
+    x, y = values[:1], values[1:]
+    np.testing.assert_allclose(
+        resampled_comparison(x, y, multiplicity, name),
+        by_copies(x, y, multiplicity, name),
+        rtol=0,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_equals_the_resampling_of_rsatoolbox(name):
+    x, y = rdms(1, 3, 12)
+    multiplicity = draw(5, 12, seed=2)
+    for r, counts in enumerate(multiplicity):
+        copies = np.repeat(np.arange(12), counts)
+        model, data = (rsatoolbox.rdm.RDMs(v).subsample_pattern("index", copies) for v in (x, y))
+        expected = rsatoolbox.rdm.compare(model, data, method=RSATOOLBOX_NAMES[name])
+        np.testing.assert_allclose(
+            resampled_comparison(x, y, multiplicity[r : r + 1], name)[:, 0], expected, rtol=0, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_each_stimulus_once_is_the_plain_comparison(name):
+    x, y = rdms(2, 3, 30)
+    once = np.ones((1, 30), dtype=np.int64)
+    expected = np.stack([COMPARATORS[name].compare(layer, y) for layer in x])
+    np.testing.assert_allclose(resampled_comparison(x, y, once, name)[:, 0], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_a_model_of_categories_far_more_tied_than_a_bin_holds(name):
+    _, y = rdms(1, 2, 40)
+    category = np.arange(40) % 2
+    x = to_condensed((category[:, None] != category).astype(float))[None]
+    multiplicity = draw(6, 40)
+    multiplicity[0] = 3 * (category == 0)
+    values = resampled_comparison(x, y, multiplicity, name)
+    np.testing.assert_allclose(values, by_copies(x, y, multiplicity, name), rtol=0, atol=1e-10)
+    assert np.isnan(values[0, 0]).all(), "only stimuli of one category were drawn"
+    assert np.isfinite(values[0, 1:]).all()
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_working_in_small_chunks_changes_nothing(name, monkeypatch):
+    x, y = rdms(5, 2, 20)
+    multiplicity = draw(9, 20)
+    whole = resampled_comparison(x, y, multiplicity, name)
+    monkeypatch.setattr(weighted, "MEMORY", 2 * 8 * 190 * 4)
+    monkeypatch.setattr(kendall, "_ROW_BYTES", 8 * 40)
+    np.testing.assert_allclose(resampled_comparison(x, y, multiplicity, name), whole, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", set(COMPARATORS) - {"cosine"})
+def test_small_differences_on_large_dissimilarities_keep_their_digits(name):
+    x, y = rdms(2, 2, 16)
+    multiplicity = draw(5, 16)
+    np.testing.assert_allclose(
+        resampled_comparison(x + 1e6, 1e3 * y + 1e6, multiplicity, name),
+        by_copies(x + 1e6, 1e3 * y + 1e6, multiplicity, name),
+        rtol=0,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_the_order_of_the_stimuli_does_not_matter(name):
+    x, y = rdms(2, 3, 18)
+    multiplicity = draw(6, 18)
+    order = np.random.default_rng(3).permutation(18)
+    moved_x, moved_y = (to_condensed(to_square(v)[:, order][:, :, order]) for v in (x, y))
+    np.testing.assert_allclose(
+        resampled_comparison(moved_x, moved_y, multiplicity[:, order], name),
+        resampled_comparison(x, y, multiplicity, name),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_callers_arrays_stay_as_they_are(name):
+    x, y = rdms(2, 3, 12)
+    multiplicity = draw(4, 12)
+    kept = x.copy(), y.copy(), multiplicity.copy()
+    resampled_comparison(x, y, multiplicity, name)
+    for array, before in zip((x, y, multiplicity), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+def test_interval_of_the_bootstrap_holds_the_correlation_of_the_population():
+    generator = np.random.default_rng(4)
+    population = generator.normal(size=(400, 3))
+    values = []
+    for _ in range(20):
+        sample = generator.choice(400, 40, replace=False)
+        points = population[sample]
+        seen = points + 0.7 * generator.normal(size=points.shape)
+        distances = [np.linalg.norm(p[:, None] - p, axis=2) for p in (points, seen)]
+        x, y = (to_condensed(square)[None] for square in distances)
+        bounds = np.quantile(resampled_comparison(x, y, draw(200, 40), "spearman"), [0.025, 0.975])
+        values.append(
+            (*bounds, resampled_comparison(x, y, np.ones((1, 40), dtype=np.int64), "spearman").item())
+        )
+    low, high, point = np.array(values).T
+    held = (low < point.mean()) & (point.mean() < high)
+    assert held.mean() >= 0.75
+    assert (high - low).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y, m: (x[:, :-1], y[:, :-1], m), "65 dissimilarities are no upper triangle"),
+        (lambda x, y, m: (x, y, m[:, :-1]), "counts of 11 stimuli do not fit; 11 stimuli have 55 pairs"),
+        (lambda x, y, m: (x, np.where(y == y.max(), np.nan, y), m), "NaN or infinite"),
+        (lambda x, y, m: (np.where(x == x.max(), np.inf, x), y, m), "NaN or infinite"),
+        (lambda x, y, m: (x, y, m - 5), "negative"),
+    ],
+)
+def test_bad_input_raises(change, message):
+    with pytest.raises(ResponsesError, match=message):
+        resampled_comparison(*change(*rdms(1, 1, 12), draw(3, 12)), "spearman")
+
+
+def test_unknown_comparator_shows_the_closest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'pearson'"):
+        resampled_comparison(*rdms(1, 1, 12), draw(3, 12), "person")
