@@ -32,11 +32,12 @@ def commit(outcomes: Sequence[Outcome], layers: Sequence[str], resamples: Resamp
     scoring = np.stack([outcomes[place].scoring for place in places])
     best = np.argmax(np.where(np.isfinite(choosing), choosing, -np.inf), axis=0)
     # One layer alone needs no choice.
-    decided = np.isfinite(choosing).any(axis=0) | (len(places) == 1)
+    decided = np.isfinite(choosing).sum(axis=0) >= (len(places) > 1)
     scored = np.where(decided, np.take_along_axis(scoring, best[None], axis=0)[0], np.nan)
     values = mean_over_splits(scored)
     defined = scored[np.isfinite(scored[:, 0]), 0]
-    chosen = [layers[places[place]] for place in best[decided[:, 0], 0]]
+    names = [layers[place] for place in places]
+    chosen = [names[k] for k in best[decided[:, 0], 0].tolist()]
     return Outcome(
         raw=float(values[0]),
         spread=float(np.std(defined)) if len(defined) else float("nan"),

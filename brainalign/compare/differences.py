@@ -10,6 +10,18 @@ import pandas as pd
 from brainalign.compare.comparison import Outcome
 from brainalign.compare.resampling import Resamples, interval
 
+DIFFERENCES = (
+    "network",
+    "other",
+    "difference",
+    "low",
+    "high",
+    "better",
+    "seeds",
+    "other_seeds",
+    "resampled",
+)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -30,13 +42,12 @@ def paired_differences(entries: Sequence[Entry], resamples: Resamples) -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        ``network, other, difference, low, high, better, seeds, other_seeds``; `better` is true where
-        the 95 % interval lies above 0.
+        With the columns `DIFFERENCES`; `better` is true where the 95 % interval lies above 0.
     """
     groups: dict[str, list[Outcome]] = {}
     for entry in entries:
         groups.setdefault(entry.network, []).append(entry.outcome)
-    rows = []
+    rows, unit = [], resamples.unit
     for (name, ours), (other, theirs) in combinations(groups.items(), 2):
         difference = _mean([o.raw for o in ours]) - _mean([o.raw for o in theirs])
         replicates = np.mean([o.replicates for o in ours], axis=0) - np.mean(
@@ -44,9 +55,8 @@ def paired_differences(entries: Sequence[Entry], resamples: Resamples) -> pd.Dat
         )
         variance, dof = _combine([resamples.variance(replicates), _over_seeds(ours), _over_seeds(theirs)])
         low, high = interval(difference, variance, dof)
-        rows.append((name, other, difference, low, high, low > 0, len(ours), len(theirs)))
-    columns = ["network", "other", "difference", "low", "high", "better", "seeds", "other_seeds"]
-    return pd.DataFrame(rows, columns=columns)
+        rows.append((name, other, difference, low, high, low > 0, len(ours), len(theirs), unit))
+    return pd.DataFrame(rows, columns=list(DIFFERENCES))
 
 
 def _mean(values: Sequence[float]) -> float:

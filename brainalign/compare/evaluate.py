@@ -10,17 +10,20 @@ import xarray as xr
 from torch import nn
 
 from brainalign.compare.candidates import Candidate, candidate
-from brainalign.compare.differences import Entry, paired_differences
+from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
 from brainalign.compare.problems import Problem, make_problems, raise_unmet
 from brainalign.compare.rows import score_network
 from brainalign.compare.scores import make_scores, save_scores, versions
-from brainalign.data import Recording, load_recording
-from brainalign.errors import NeedsError
+from brainalign.data import Recording, StimulusSet, load_recording
+from brainalign.errors import BrainalignError, NeedsError
 from brainalign.metrics import Metric, find_metric
 from brainalign.networks import Preprocessing
 from brainalign.probing import probe
 
 DEFAULT_METRICS = ("ridge", "rsa")
+
+LABELS = ("recording", "region", "metric")
+DETAILS = ("subject", "r", "recording", "region", "network", "seed", "rule", "metric", "layer")
 
 Network = str | nn.Module | tuple[str, nn.Module] | Candidate
 
@@ -89,16 +92,16 @@ def evaluate(
     ResponsesError
         Fewer than ten stimuli, or activations that are NaN.
     """
-    found = [load_recording(each) if isinstance(each, str) else each for each in _listed(recordings)]
-    chosen = [find_metric(name) for name in _listed(DEFAULT_METRICS if metrics is None else metrics)]
-    candidates = [each if isinstance(each, Candidate) else candidate(each) for each in _listed(networks)]
-    problems = {}
-    for recording in found:
-        problems[recording.name] = make_problems(recording, chosen, n_resamples, seed)
-        if len(found) == 1 and metrics is not None:
-            raise_unmet(problems[recording.name])
-        if metrics is None:
-            problems[recording.name] = [each for each in problems[recording.name] if each.comparison]
+    found = _recordings(recordings)
+    candidates = _candidates(networks)
+    chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
+    stimuli = [_shown(recording) for recording in found]
+    problems = [make_problems(recording, chosen, n_resamples, seed) for recording in found]
+    if metrics is None:
+        # Of several defaults those that a recording allows; all, with the reasons, if it allows none.
+        problems = [[each for each in some if each.comparison] or some for some in problems]
+    if len(found) == 1:
+        raise_unmet(problems[0])
     rows, details, differences = [], [], []
     options = {
         "reduction": reduction,
@@ -107,13 +110,11 @@ def evaluate(
         "cache": cache,
         "device": device,
     }
-    for recording in found:
-        of_recording = problems[recording.name]
+    for recording, shown, of_recording in zip(found, stimuli, problems, strict=True):
         entries: list[list[Entry]] = [[] for _ in of_recording]
         for network in candidates:
             chosen_layers = None if network.control else layers
             own = None if network.control else preprocessing
-            shown = _shown(recording)
             seen = probe(network.load(), shown, chosen_layers, preprocessing=own, **options)
             for problem, entered in zip(of_recording, entries, strict=True):
                 new_rows, new_details, committed = score_network(
@@ -128,7 +129,9 @@ def evaluate(
             for problem, entered in zip(of_recording, entries, strict=True)
         ]
     attrs = _attributes(found, chosen, n_resamples, seed, reduction)
-    return Evaluation(make_scores(rows, attrs), _stacked(differences), _stacked(details))
+    return Evaluation(
+        make_scores(rows, attrs), _stacked(differences, LABELS + DIFFERENCES), _stacked(details, DETAILS)
+    )
 
 
 def score(
@@ -148,36 +151,72 @@ def score(
     return evaluate(network, recording, metrics, **options).scores
 
 
-def _listed(value) -> list:
+def _listed(value, kind: str) -> list:
     """Make a list of one thing or several; a pair (name, module) is one network."""
     pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], nn.Module)
-    return list(value) if isinstance(value, list | tuple) and not pair else [value]
+    values = list(value) if isinstance(value, list | tuple) and not pair else [value]
+    if not values:
+        raise BrainalignError(f"No {kind} was given; name one at least.")
+    return values
 
 
-def _shown(recording: Recording):
-    """Stimuli of a recording that some region answers."""
+def _recordings(recordings) -> list[Recording]:
+    found: dict[str, Recording] = {}
+    for each in _listed(recordings, "recording"):
+        recording = load_recording(each) if isinstance(each, str) else each
+        if recording is not each and recording.name in found:
+            continue
+        if recording.name in found:
+            raise BrainalignError(
+                f"Two recordings are named {recording.name!r}, and the table could not tell them apart; give "
+                "each a name of its own."
+            )
+        found[recording.name] = recording
+    return list(found.values())
+
+
+def _candidates(networks) -> list[Candidate]:
+    found: dict[tuple[str, int], Candidate] = {}
+    for each in _listed(networks, "network"):
+        one = each if isinstance(each, Candidate) else candidate(each)
+        same = found.setdefault((one.name, one.seed), one)
+        if same.module is not one.module:
+            raise BrainalignError(
+                f"Two networks are named {one.name!r}, and the table could not tell them apart; give pairs "
+                "(name, module) with names of their own."
+            )
+    return list(found.values())
+
+
+def _metrics(names) -> list[Metric]:
+    metrics = [find_metric(name) for name in _listed(names, "metric")]
+    return list({metric.name: metric for metric in metrics}.values())
+
+
+def _shown(recording: Recording) -> StimulusSet:
+    """Stimuli of a recording that some region answers, sorted by id, so that their order changes nothing."""
     if recording.stimuli is None or recording.stimuli.images is None:
         raise NeedsError(
             f"Recording {recording.name!r} comes without images, so no network can be shown its stimuli. "
             "Give its images by a card of your own, or choose another recording (`brainalign list recordings`)."
         )
     answered = {i for region in recording.regions for i in recording[region]["stimulus"].values.tolist()}
-    return recording.stimuli.select([i for i in recording.stimuli.ids if i in answered])
+    return recording.stimuli.select(sorted(answered))
 
 
 def _labelled(recording: str, problem: Problem, entries: Sequence[Entry]) -> pd.DataFrame:
     if problem.comparison is None:
         return pd.DataFrame()
     table = paired_differences(entries, problem.comparison.resamples)
-    labels = {"recording": recording, "region": problem.region, "metric": problem.metric.name}
-    for place, (name, value) in enumerate(labels.items()):
+    labels = (recording, problem.region, problem.metric.name)
+    for place, (name, value) in enumerate(zip(LABELS, labels, strict=True)):
         table.insert(place, name, value)
-    return table.assign(resampled=problem.comparison.resamples.unit)
+    return table
 
 
-def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _stacked(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
     kept = [table for table in tables if len(table)]
-    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(columns))
 
 
 def _attributes(

@@ -62,7 +62,7 @@ class Resamples:
         spread = np.array([_variance(of_kind[np.isfinite(of_kind)]) for of_kind in replicates])
         by_stimuli = n_stimuli / (n_stimuli - 1)
         if self.subjects is None:
-            return float(by_stimuli * spread[0]), n_stimuli - 1
+            return float(by_stimuli * spread[0]), float(n_stimuli - 1)
         n_subjects = self.subjects.shape[1]
         by_subjects = n_subjects / (n_subjects - 1)
         both, subjects, stimuli = spread
@@ -72,7 +72,7 @@ class Resamples:
             - by_subjects * by_stimuli * (both - subjects - stimuli)
         )
         floored = max(combined, by_subjects * subjects, by_stimuli * stimuli)
-        return float(min(floored, both)), min(n_subjects, n_stimuli) - 1
+        return float(min(floored, both)), float(min(n_subjects, n_stimuli) - 1)
 
 
 def _variance(values: Float[Array, " value"]) -> float:

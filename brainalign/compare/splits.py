@@ -105,6 +105,6 @@ def _apart(rows: np.ndarray, others: np.ndarray, groups: np.ndarray | None) -> n
     if len(kept) < min(len(rows), SMALLEST_TEST):
         raise ResponsesError(
             f"{len(kept)} of {len(rows)} stimuli are left after those that show the same image as one they are "
-            "held apart from; the column 'image' of the stimuli's metadata must say which of them are identical."
+            "held apart from; the column 'image' of the metadata must say which stimuli are identical."
         )
     return kept

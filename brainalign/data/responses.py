@@ -26,7 +26,7 @@ def make_responses(
     region: str,
     subject: str | Sequence[str] = "",
     dims: Sequence[str] = ("stimulus", "unit"),
-    time: Sequence[float] | None = None,
+    time: Sequence[float] | np.ndarray | None = None,
 ) -> xr.DataArray:
     """Label an array of responses and check it.
 
@@ -52,8 +52,11 @@ def make_responses(
     2
     """
     values = np.asarray(values)
-    if values.ndim != len(dims):
-        raise ResponsesError(f"Responses of shape {values.shape} cannot have the dimensions {tuple(dims)}.")
+    if tuple(dims) not in RESPONSE_DIMS or values.ndim != len(dims):
+        raise ResponsesError(
+            f"Responses of shape {values.shape} cannot have the dimensions {tuple(dims)}; expected one of "
+            f"{_allowed_dims()}, one size a dimension."
+        )
     sizes = dict(zip(dims, values.shape, strict=True))
     n_units = sizes.get("unit", 0)
     subjects = [subject] * n_units if isinstance(subject, str) else list(subject)
@@ -68,6 +71,8 @@ def make_responses(
         "subject": ("unit", np.array(subjects, dtype=object)),
     }
     if time is not None:
+        if "time" not in sizes or len(time) != sizes["time"]:
+            raise ResponsesError(f"{len(time)} times were given for responses of sizes {sizes}.")
         coords["time"] = ("time", np.asarray(time, dtype=float))
     return check_responses(xr.DataArray(values, dims=list(dims), coords=coords, name=region))
 
@@ -82,9 +87,8 @@ def check_responses(responses: xr.DataArray) -> xr.DataArray:
         are infinite or no numbers.
     """
     if tuple(responses.dims) not in RESPONSE_DIMS:
-        allowed = ", ".join("(" + ", ".join(dims) + ")" for dims in RESPONSE_DIMS)
         raise ResponsesError(
-            f"Responses have the dimensions {tuple(responses.dims)}; expected one of {allowed}."
+            f"Responses have the dimensions {tuple(responses.dims)}; expected one of {_allowed_dims()}."
         )
     first = responses.dims[0]
     for name, dim in (("stimulus", first), ("region", "unit"), ("subject", "unit")):
@@ -97,6 +101,10 @@ def check_responses(responses: xr.DataArray) -> xr.DataArray:
     if responses.dtype.kind == "f" and np.isinf(responses.values).any():
         raise ResponsesError("Responses hold infinite values; mark missing ones as NaN.")
     return responses
+
+
+def _allowed_dims() -> str:
+    return ", ".join("(" + ", ".join(dims) + ")" for dims in RESPONSE_DIMS)
 
 
 def make_rdms(values: np.ndarray, stimuli: Sequence[str], subjects: Sequence[str]) -> xr.DataArray:

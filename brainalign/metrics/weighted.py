@@ -82,15 +82,16 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
     if centred:
         # The correlation is the same, and the sums below then cancel to no more than a few digits.
         x, y = (_standardised(rdms) for rdms in (x, y))
+    square_x, square_y, product = x**2, y**2, np.empty_like(x)
     result = np.empty((len(x), len(multiplicity), len(y)))
     for rows, weights in _pair_weights(multiplicity):
         total = weights.sum(axis=1)
-        mean_x, mean_y = (rdms @ weights.T / _or_nan(total) * centred for rdms in (x, y))
-        spread_x, spread_y = (
-            rdms**2 @ weights.T - mean**2 * total for rdms, mean in ((x, mean_x), (y, mean_y))
-        )
+        mean_x, mean_y = (rdms @ weights.T / np.maximum(total, 1) * centred for rdms in (x, y))
+        spread_x = square_x @ weights.T - mean_x**2 * total
+        spread_y = square_y @ weights.T - mean_y**2 * total
         for k, row in enumerate(y):
-            shared = (x * row) @ weights.T - mean_x * mean_y[k] * total
+            np.multiply(x, row, out=product)
+            shared = product @ weights.T - mean_x * mean_y[k] * total
             result[:, rows, k] = _ratio(shared, np.sqrt(np.maximum(spread_x * spread_y[k], 0)))
     return np.clip(result, -1.0, 1.0)
 
@@ -136,7 +137,6 @@ def _weighted_ranks(places: list[np.ndarray], weights: np.ndarray, total: float,
         doubled -= total
         tied *= doubled
         squares[k] = tied @ doubled
-        # Every place is in range; "clip" only spares NumPy a buffer.
         np.take(doubled, place, out=out[k], mode="clip")
     return squares
 
@@ -178,15 +178,19 @@ _RESAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray
 
 
 def _pair_weights(multiplicity: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Give the weights of all pairs, (resample, pair), a chunk of resamples at a time."""
+    """Give the weights of all pairs, (resample, pair), a chunk of resamples at a time, in one reused array."""
     first, second = np.triu_indices(multiplicity.shape[1], 1)
-    # Three arrays of this size exist while one is made.
-    size = max(1, MEMORY // (4 * 8 * max(len(first), 1)))
+    size = max(1, min(len(multiplicity), MEMORY // (4 * 8 * max(len(first), 1))))
+    weights, others = np.empty((2, size, len(first)))
     counts = multiplicity.astype(np.float64)
     for start in range(0, len(counts), size):
         chunk = counts[start : start + size]
-        # Unlike indexing, `take` lays each resample's pairs next to each other.
-        yield slice(start, start + len(chunk)), chunk.take(first, axis=1) * chunk.take(second, axis=1)
+        here = slice(0, len(chunk))
+        # Every index is in range; "clip" only spares NumPy a buffer.
+        np.take(chunk, first, axis=1, out=weights[here], mode="clip")
+        np.take(chunk, second, axis=1, out=others[here], mode="clip")
+        weights[here] *= others[here]
+        yield slice(start, start + len(chunk)), weights[here]
 
 
 def _places(values: np.ndarray) -> np.ndarray:
@@ -229,7 +233,3 @@ def _all_equal(
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     shape = np.broadcast_shapes(numerator.shape, denominator.shape)
     return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
-
-
-def _or_nan(values: np.ndarray) -> np.ndarray:
-    return np.where(values > 0, values, np.nan)

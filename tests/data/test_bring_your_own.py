@@ -53,5 +53,5 @@ def test_example_scores_on_the_command_line():
     program, *arguments = shlex.split(line)
     assert program == "brainalign"
     result = CliRunner().invoke(brainalign.cli.app, arguments)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, result.exception or result.output
     assert "SIMULATED" in result.output
