@@ -66,7 +66,7 @@ def from_rsatoolbox_rdms(rdms: RDMs, stimulus: str = "stimulus", subject: str = 
     Returns
     -------
     :
-        As from `make_rdms`; other descriptors are left behind.
+        As from `make_rdms`; other descriptors and the name of the measure are left behind.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def from_rsatoolbox_dataset(dataset: Dataset | TemporalDataset, stimulus: str = 
     for name in ("region", "subject"):
         units[name] = np.array(_descriptor(units, name, "channel"), dtype=object)
     del observed[stimulus]
-    values = np.asarray(dataset.measurements)
+    values = np.array(dataset.measurements)
     if "repeat" in observed:
         first, after = "stimulus", ["unit", "repeat"]
         values, ids, observed = _rolled(values, ids, observed)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from scipy.spatial.distance import pdist
 
 from brainalign.errors import ResponsesError
@@ -19,7 +19,7 @@ Below it the difference of the two is rounding: correlation distance would be ma
 Gram = Float64[np.ndarray, "stimulus stimulus"]
 RowSums = Float64[np.ndarray, " stimulus"]
 Condensed = Float64[np.ndarray, " pair"]
-RdmKernel = Callable[[Gram, RowSums, int], Condensed]
+Dissimilarity = Callable[[Gram, RowSums, int], Condensed]
 
 
 def squared_euclidean(raw_gram: Gram, row_sums: RowSums, n_units: int) -> Condensed:
@@ -74,7 +74,7 @@ def cosine(raw_gram: Gram, row_sums: RowSums, n_units: int) -> Condensed:
     return _one_minus_cosine(raw_gram)
 
 
-RDM_METHODS: dict[str, RdmKernel] = {
+RDM_METHODS: dict[str, Dissimilarity] = {
     "euclidean": euclidean,
     "squared_euclidean": squared_euclidean,
     "correlation": correlation,
@@ -104,45 +104,10 @@ def find_rdm_method(name: str) -> str:
     return method
 
 
-def rdm_from_gram(raw_gram: Gram, row_sums: RowSums, n_units: int, method: str) -> Condensed:
-    """Dissimilarities of all pairs of stimuli, from the Gram matrix of their uncentred features.
-
-    Parameters
-    ----------
-    raw_gram
-        Inner products of the patterns, in float64.
-    row_sums
-        Each pattern's sum over units.
-    n_units
-        Number of units.
-    method
-        A name in `RDM_METHODS`.
-
-    Returns
-    -------
-    :
-        The row-major upper triangle without the diagonal.
-
-    Raises
-    ------
-    ResponsesError
-        Values that are not finite; no unit; patterns for which the method is undefined.
-    UnknownNameError
-        A method that there is not.
-    """
-    if n_units < 1 or not (np.isfinite(raw_gram).all() and np.isfinite(row_sums).all()):
-        raise ResponsesError(
-            f"An RDM was asked for from {n_units} units and a Gram matrix with "
-            f"{np.count_nonzero(~np.isfinite(raw_gram))} values that are not finite; give features "
-            "without NaN or infinite values."
-        )
-    return RDM_METHODS[find_rdm_method(method)](raw_gram, row_sums, n_units)
-
-
 def rdm_from_features(features: Float[np.ndarray, "stimulus unit"], method: str) -> Condensed:
     """Dissimilarities of all pairs of patterns, computed directly from the features in float64.
 
-    The plain form for recorded responses, where units are few; the same values as `rdm_from_gram`.
+    The plain form for recorded responses, where units are few; the same values as `RDM_METHODS` give.
 
     Parameters
     ----------
@@ -170,23 +135,11 @@ def rdm_from_features(features: Float[np.ndarray, "stimulus unit"], method: str)
             f"An RDM was asked for from {n_units} units, with values that are not finite in the stimuli at "
             f"{_listed(bad)}; leave out these stimuli or the units concerned."
         )
-    _raise_if_undefined(values @ values.T, values.sum(axis=1), n_units, method)
+    if method in _UNDEFINED:
+        _raise_if_undefined(values @ values.T, values.sum(axis=1), n_units, method)
     distances = pdist(values, metric=_PDIST_METRICS[method])
     scale = {"euclidean": np.sqrt(n_units), "squared_euclidean": n_units}.get(method, 1.0)
     return np.maximum(distances / scale, 0.0)
-
-
-def undefined_stimuli(
-    raw_gram: Gram, row_sums: RowSums, n_units: int, method: str
-) -> Int[np.ndarray, " undefined"]:
-    """Find the stimuli whose dissimilarities a method leaves undefined, by index.
-
-    For ``correlation`` the patterns without variance across units (`VARIANCE_FLOOR`), for ``cosine``
-    those that are zero throughout, for the others none. The kernels raise when there are any; a caller
-    that knows the ids asks here first and names them.
-    """
-    undefined = _UNDEFINED.get(find_rdm_method(method))
-    return np.flatnonzero(undefined(raw_gram, row_sums, n_units)) if undefined else np.empty(0, dtype=np.int64)
 
 
 def to_condensed(square: Float[np.ndarray, "*stack n n"]) -> Float[np.ndarray, "*stack pair"]:
@@ -250,7 +203,7 @@ def _one_minus_cosine(products: np.ndarray) -> np.ndarray:
 
 
 def _raise_if_undefined(raw_gram: np.ndarray, row_sums: np.ndarray, n_units: int, method: str) -> None:
-    undefined = undefined_stimuli(raw_gram, row_sums, n_units, method)
+    undefined = np.flatnonzero(_UNDEFINED[method](raw_gram, row_sums, n_units))
     if len(undefined):
         what = "are zero in every unit" if method == "cosine" else "do not vary across units"
         raise ResponsesError(

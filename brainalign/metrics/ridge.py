@@ -40,7 +40,9 @@ def ridge_leave_one_out(
     n = len(train_gram)
     mean = responses.mean(axis=0)
     eigenvalues, axes = np.linalg.eigh(train_gram)
-    eigenvalues = np.maximum(eigenvalues, 0.0)
+    # What is only rounding is no direction of the features; divided by a small penalty it would grow.
+    held = eigenvalues > n * np.finfo(float).eps * eigenvalues[-1]
+    eigenvalues, axes = eigenvalues[held], axes[:, held]
     centred = responses - mean
     projected = axes.T @ centred
     squared_axes = axes**2

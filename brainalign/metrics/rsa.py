@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from brainalign.errors import ResponsesError
 from brainalign.metrics.comparators import COMPARATORS, find_comparator
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.rdm import RDM_METHODS, find_rdm_method
@@ -12,6 +13,9 @@ from brainalign.metrics.weighted import resampled_comparison
 from brainalign.probing import Representation
 
 Array = np.ndarray
+
+RESOLUTION = 1e-6
+"""Share of the strongest pattern's square under which products of float32 features hold no pattern."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,26 @@ class RdmKernel:
     comparator: str
 
     def rdm(self, layer: Representation) -> Float[Array, " pair"]:
-        """Dissimilarity of each pair of stimuli in a layer, condensed."""
-        # Where the common mean does not matter, the centred matrix loses fewer digits.
-        centred = "translation" in INVARIANCES[self.method]
-        gram = layer.gram if centred else layer.raw_gram()
+        """Dissimilarity of each pair of stimuli in a layer, condensed.
+
+        Raises
+        ------
+        ResponsesError
+            Patterns so faint beside the others that their correlation or cosine distance is undefined.
+        """
+        if "translation" in INVARIANCES[self.method]:
+            # The common mean does not matter, and the centred matrix loses fewer digits.
+            return RDM_METHODS[self.method](layer.gram, layer.row_sums, layer.n_units)
+        gram = layer.raw_gram()
+        own = np.diagonal(gram) - (layer.row_sums**2 / layer.n_units if self.method == "correlation" else 0.0)
+        faint = own <= RESOLUTION * np.diagonal(gram).max()
+        if faint.any():
+            what = "does not vary across units" if self.method == "correlation" else "is zero"
+            raise ResponsesError(
+                f"The pattern of {int(faint.sum())} stimuli, such as {layer.stimuli[int(faint.argmax())]!r}, "
+                f"{what} in layer {layer.layer!r}, so its {self.method} distance is undefined; leave them out, "
+                "or use rsa:rdm=euclidean"
+            )
         return RDM_METHODS[self.method](gram, layer.row_sums, layer.n_units)
 
     def resampled(

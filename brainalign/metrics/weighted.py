@@ -51,6 +51,7 @@ def resampled_comparison(x: Layers, y: Subjects, multiplicity: Multiplicity, com
     """
     name = find_comparator(comparator)
     _check(x, y, multiplicity)
+    multiplicity = multiplicity.astype(np.int64)
     constant = _zero if name == "cosine" else _constant
     undefined_y = np.stack([constant(row, multiplicity) for row in y], axis=1)
     result = np.empty((len(x), len(multiplicity), len(y)))
@@ -137,6 +138,7 @@ def _weighted_ranks(places: list[np.ndarray], weights: np.ndarray, total: float,
         doubled -= total
         tied *= doubled
         squares[k] = tied @ doubled
+        # Every place is in range; "clip" only spares NumPy a buffer.
         np.take(doubled, place, out=out[k], mode="clip")
     return squares
 
@@ -179,18 +181,19 @@ _RESAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray
 
 def _pair_weights(multiplicity: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Give the weights of all pairs, (resample, pair), a chunk of resamples at a time, in one reused array."""
-    first, second = np.triu_indices(multiplicity.shape[1], 1)
-    size = max(1, min(len(multiplicity), MEMORY // (4 * 8 * max(len(first), 1))))
-    weights, others = np.empty((2, size, len(first)))
     counts = multiplicity.astype(np.float64)
+    n_stimuli = counts.shape[1]
+    n_pairs = n_stimuli * (n_stimuli - 1) // 2
+    size = max(1, min(len(counts), MEMORY // (4 * 8 * max(n_pairs, 1))))
+    weights = np.empty((size, n_pairs))
     for start in range(0, len(counts), size):
         chunk = counts[start : start + size]
-        here = slice(0, len(chunk))
-        # Every index is in range; "clip" only spares NumPy a buffer.
-        np.take(chunk, first, axis=1, out=weights[here], mode="clip")
-        np.take(chunk, second, axis=1, out=others[here], mode="clip")
-        weights[here] *= others[here]
-        yield slice(start, start + len(chunk)), weights[here]
+        end = 0
+        for first in range(n_stimuli - 1):
+            begin, end = end, end + n_stimuli - 1 - first
+            partners = chunk[:, first + 1 :]
+            np.multiply(chunk[:, first, None], partners, out=weights[: len(chunk), begin:end])
+        yield slice(start, start + len(chunk)), weights[: len(chunk)]
 
 
 def _places(values: np.ndarray) -> np.ndarray:
@@ -200,8 +203,9 @@ def _places(values: np.ndarray) -> np.ndarray:
 
 def _standardised(rdms: np.ndarray) -> np.ndarray:
     centred = rdms - rdms.mean(axis=1, keepdims=True)
-    deviation = centred.std(axis=1, keepdims=True)
-    return centred / np.where(deviation > 0, deviation, 1.0)
+    deviation = np.sqrt(np.einsum("rp,rp->r", centred, centred) / centred.shape[1])
+    centred /= np.where(deviation > 0, deviation, 1.0)[:, None]
+    return centred
 
 
 def _constant(values: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:

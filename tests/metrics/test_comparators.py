@@ -73,7 +73,7 @@ def test_rank_comparators_see_only_the_order(name):
     np.testing.assert_allclose(compare(x**3, np.log(y)), compare(x, y), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", set(COMPARATORS) - {"cosine"})
+@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - {"cosine"}))
 @pytest.mark.parametrize("value", [0.0, 0.1, 3.0])
 def test_a_constant_rdm_has_no_value(name, value):
     y = np.random.default_rng(3).random((2, 45))

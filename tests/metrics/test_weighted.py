@@ -124,7 +124,7 @@ def test_working_in_small_chunks_changes_nothing(name, monkeypatch):
     np.testing.assert_allclose(resampled_comparison(x, y, multiplicity, name), whole, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", set(COMPARATORS) - {"cosine"})
+@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - {"cosine"}))
 def test_small_differences_on_large_dissimilarities_keep_their_digits(name):
     x, y = rdms(2, 2, 16)
     multiplicity = draw(5, 16)
@@ -158,6 +158,17 @@ def test_callers_arrays_stay_as_they_are(name):
     resampled_comparison(x, y, multiplicity, name)
     for array, before in zip((x, y, multiplicity), kept, strict=True):
         np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_counts_in_a_narrow_type_do_not_overflow(name):
+    x, y = rdms(1, 2, 12)
+    multiplicity = 25 * draw(3, 12)
+    assert 12 < multiplicity.max() < 128, "fits into int8, its square does not"
+    np.testing.assert_array_equal(
+        resampled_comparison(x, y, multiplicity.astype(np.int8), name),
+        resampled_comparison(x, y, multiplicity, name),
+    )
 
 
 def test_interval_of_the_bootstrap_holds_the_correlation_of_the_population():
