@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from brainalign.networks import is_control, load_network, parse_network_name, preprocessing_of
+from brainalign.networks.gabor import SMALLEST_IMAGE
 
 CONTROLS = ("pixels", "gabor")
 UNTRAINED_SEEDS = (0, 1, 2)
@@ -86,7 +87,9 @@ def with_controls(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _sized(control: str, sizes: Sequence[int]) -> list[Candidate]:
-    """Give a control at each size; its name tells the size only where there are several."""
+    """Give a control at each size that it can take; its name tells the size where there are several."""
+    if control == "gabor":
+        sizes = list(dict.fromkeys(max(size, SMALLEST_IMAGE) for size in sizes))
     return [
         Candidate(control if len(sizes) == 1 else f"{control}:{size}", source=control, image_size=size)
         for size in sizes

@@ -120,7 +120,7 @@ def evaluate(
                 new_rows, new_details, committed = score_network(
                     recording.name, problem, network, list(seen.values())
                 )
-                rows += new_rows
+                rows += [_marked(row, recording) for row in new_rows]
                 details += new_details
                 if committed is not None:
                     entered.append(Entry(network.name, network.seed, committed))
@@ -162,10 +162,8 @@ def _listed(value, kind: str) -> list:
 
 def _recordings(recordings) -> list[Recording]:
     found: dict[str, Recording] = {}
-    for each in _listed(recordings, "recording"):
+    for each in dict.fromkeys(_listed(recordings, "recording")):
         recording = load_recording(each) if isinstance(each, str) else each
-        if recording is not each and recording.name in found:
-            continue
         if recording.name in found:
             raise BrainalignError(
                 f"Two recordings are named {recording.name!r}, and the table could not tell them apart; give "
@@ -202,6 +200,13 @@ def _shown(recording: Recording) -> StimulusSet:
         )
     answered = {i for region in recording.regions for i in recording[region]["stimulus"].values.tolist()}
     return recording.stimuli.select(sorted(answered))
+
+
+def _marked(row: dict, recording: Recording) -> dict:
+    """Say SIMULATED in the row of a simulated recording, for a CSV file has no other place for it."""
+    if not recording.provenance.simulated:
+        return row
+    return row | {"note": "; ".join(["SIMULATED", *filter(None, [row["note"]])])}
 
 
 def _labelled(recording: str, problem: Problem, entries: Sequence[Entry]) -> pd.DataFrame:

@@ -24,8 +24,9 @@ N_CEILING_SPLITS = 20
 class GramSimilarity:
     """A region's Gram matrix, to be compared with those of layers.
 
-    With repeats, the ceiling is the similarity of one half of the repeats to the other, averaged over
-    random halves.
+    With repeats, the lower ceiling is the similarity h of one half of the repeats to the other, averaged
+    over random halves, and the ceiling √(2h/(1 + h)), by Spearman and Brown: a network without noise, held
+    against all repeats, may exceed the likeness of two noisy halves to each other.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class GramSimilarity:
         self._gram = _gram(patterns.mean)
         n = len(patterns.stimuli)
         subjects = set(patterns.subjects)
-        ceiling, notes = self._ceiling(patterns, np.random.default_rng(seed))
+        half, notes = self._split_half(patterns, np.random.default_rng(seed))
         self.facts = Facts(
             stimuli=patterns.stimuli,
             subject=subjects.pop() if len(subjects) == 1 else "",
             n_units=len(patterns.units),
             n_units_masked=patterns.n_masked,
-            ceiling=ceiling,
+            ceiling=float(np.sqrt(2 * half / (1 + half))),
+            ceiling_lower=half,
             notes=notes,
         )
         self.resamples = Resamples.draw(n_resamples, n, 0, seed)
@@ -60,7 +62,7 @@ class GramSimilarity:
         return [self._outcome(layer) for layer in layers]
 
     def normalise(self, raw: float) -> float:
-        """Express a raw value as a share of the recording's similarity to itself."""
+        """Express a raw value as a share of the ceiling."""
         return raw / self.facts.ceiling
 
     def _outcome(self, layer: Representation) -> Outcome:
@@ -85,7 +87,7 @@ class GramSimilarity:
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
         return self._kernel.resampled(gram[block], self._gram[block], counts)
 
-    def _ceiling(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
+    def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
         """Similarity of halves of the repeats, over the stimuli of which every unit has two."""
         if patterns.repeats is None:
             return float("nan"), (NO_REPEATS,)
@@ -93,10 +95,10 @@ class GramSimilarity:
         if repeated.sum() < FEWEST_STIMULI:
             return float("nan"), (NO_REPEATS,)
         splits = [split_halves(patterns.repeats[repeated], generator) for _ in range(N_CEILING_SPLITS)]
-        ceiling = float(np.mean([self._kernel.value(_gram(one), _gram(other)) for one, other in splits]))
-        if not ceiling > 0:
+        half = float(np.mean([self._kernel.value(_gram(one), _gram(other)) for one, other in splits]))
+        if not half > 0:
             return float("nan"), ("no ceiling: halves of the repeats are not alike",)
-        return ceiling, ()
+        return half, ()
 
 
 def _gram(responses: Float[Array, "stimulus unit"]) -> Float[Array, "stimulus stimulus"]:

@@ -38,13 +38,17 @@ LONG_NAMES = {
 
 
 def make_scores(rows: Sequence[Mapping[str, object]], attrs: Mapping[str, object]) -> xr.Dataset:
-    """Make the table, an `xarray.Dataset` with the one dimension ``cell``, from a mapping for each row."""
-    table = pd.DataFrame(list(rows))
+    """Make the table, an `xarray.Dataset` with the one dimension ``cell``, from a mapping for each row.
+
+    A label that a row lacks is empty, a seed or checkpoint −1.
+    """
+    absent = dict.fromkeys(LABELS, "") | dict.fromkeys(NUMBERS, -1)
+    table = pd.DataFrame([absent | dict(row) for row in rows])
     coords, variables = {}, {}
     for name in LABELS:
-        coords[name] = ("cell", np.array(table.get(name, pd.Series([""] * len(table))), dtype=object))
+        coords[name] = ("cell", np.array(table[name], dtype=object))
     for name in NUMBERS:
-        coords[name] = ("cell", np.array(table.get(name, pd.Series([-1] * len(table))), dtype=np.int64))
+        coords[name] = ("cell", table[name].to_numpy(dtype=np.int64))
     for name in VALUES:
         variables[name] = ("cell", table[name].to_numpy(dtype=np.float64), {"long_name": LONG_NAMES[name]})
     for name in COUNTS:
@@ -112,4 +116,8 @@ def save_scores(
 def load_scores(path: str | Path) -> xr.Dataset:
     """Read a table that `save_scores` wrote as netCDF."""
     with xr.open_dataset(path, engine="h5netcdf") as stored:
-        return stored.load()
+        scores = stored.load()
+    # Texts come back with a fixed width.
+    return scores.assign_coords({name: scores[name].astype(object) for name in LABELS}).assign(
+        {name: scores[name].astype(object) for name in TEXTS}
+    )

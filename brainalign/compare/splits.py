@@ -15,6 +15,9 @@ HELD_OUT = 0.1
 SMALLEST_TEST = 5
 """A correlation over fewer stimuli says nothing."""
 
+FEWEST = 4
+"""Stimuli that must be left to fit or to compare."""
+
 
 def train_test_splits(
     n_stimuli: int, strata: np.ndarray | None = None, groups: np.ndarray | None = None
@@ -51,19 +54,22 @@ def train_test_splits(
         names, counts = np.unique(strata, return_counts=True)
         if counts.min() < 2:
             raise ResponsesError(
-                f"Stratum {names[counts.argmin()]!r} holds a single stimulus, which cannot be both in training "
-                "and in test sets; join it to another stratum, or leave the column 'stratum' out."
+                f"Stratum {str(names[counts.argmin()])!r} holds a single stimulus, which cannot be both in "
+                "training and in test sets; join it to another stratum, or leave the column 'stratum' out."
             )
         stratified = StratifiedShuffleSplit(N_SPLITS, test_size=max(n_test, len(names)), random_state=1)
         splits = stratified.split(np.empty(n_stimuli), strata)
-    return [(_apart(train, test, groups), test) for train, test in splits]
+    return [(_enough(_apart(train, test, groups)), test) for train, test in splits]
 
 
 def commitment_split(
     train: np.ndarray, generator: np.random.Generator, groups: np.ndarray | None = None
 ) -> Split:
-    """Part training stimuli into two thirds to fit on and one third to choose a layer by."""
-    order = generator.permutation(train)
+    """Part training stimuli into two thirds to fit on and one third to choose a layer by.
+
+    Stimuli of one group that would come to lie on both sides are left out of the second.
+    """
+    order = _shuffled(train, generator, groups)
     n_fit = round(2 * len(train) / 3)
     return np.sort(order[:n_fit]), np.sort(_apart(order[n_fit:], order[:n_fit], groups))
 
@@ -71,12 +77,12 @@ def commitment_split(
 def halves(
     n_stimuli: int, n_halvings: int, generator: np.random.Generator, groups: np.ndarray | None = None
 ) -> list[Split]:
-    """Disjoint random halves of the stimuli, `n_halvings` times over."""
+    """Disjoint random halves of the stimuli, `n_halvings` times over; groups as in `commitment_split`."""
     found = []
     for _ in range(n_halvings):
-        order = generator.permutation(n_stimuli)
+        order = _shuffled(np.arange(n_stimuli), generator, groups)
         first, second = order[: n_stimuli // 2], order[n_stimuli // 2 :]
-        found.append((np.sort(first), np.sort(_apart(second, first, groups))))
+        found.append((np.sort(first), np.sort(_enough(_apart(second, first, groups)))))
     return found
 
 
@@ -97,14 +103,24 @@ def labels(metadata: pd.DataFrame | None, column: str, stimuli: Sequence[str]) -
     return of_stimuli.where(of_stimuli.notna(), of_stimuli.index).to_numpy().astype(str)
 
 
+def _shuffled(rows: np.ndarray, generator: np.random.Generator, groups: np.ndarray | None) -> np.ndarray:
+    """Shuffle rows, those that show the same beside each other."""
+    _, group = np.unique(rows if groups is None else groups[rows], return_inverse=True)
+    return rows[np.argsort(generator.permutation(group.max() + 1)[group], kind="stable")]
+
+
 def _apart(rows: np.ndarray, others: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Leave out the rows that show the same as one of the others."""
     if groups is None:
         return rows
-    kept = rows[~np.isin(groups[rows], groups[others])]
-    if len(kept) < min(len(rows), SMALLEST_TEST):
+    return rows[~np.isin(groups[rows], groups[others])]
+
+
+def _enough(rows: np.ndarray) -> np.ndarray:
+    if len(rows) < FEWEST:
         raise ResponsesError(
-            f"{len(kept)} of {len(rows)} stimuli are left after those that show the same image as one they are "
-            "held apart from; the column 'image' of the metadata must say which stimuli are identical."
+            f"Only {len(rows)} stimuli are left once those are left out that show the same image as a stimulus "
+            "they must be kept apart from. The column 'image' of the metadata names for each stimulus "
+            "the image that it shows; give images that differ different names, or leave the column out."
         )
-    return kept
+    return rows

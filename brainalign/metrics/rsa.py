@@ -15,7 +15,7 @@ from brainalign.probing import Representation
 Array = np.ndarray
 
 RESOLUTION = 1e-6
-"""Share of the strongest pattern's square under which products of float32 features hold no pattern."""
+"""Share of the largest squared distance from the mean pattern under which float32 products hold none."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RdmKernel:
             return RDM_METHODS[self.method](layer.gram, layer.row_sums, layer.n_units)
         gram = layer.raw_gram()
         own = np.diagonal(gram) - (layer.row_sums**2 / layer.n_units if self.method == "correlation" else 0.0)
-        faint = own <= RESOLUTION * np.diagonal(gram).max()
+        faint = own <= RESOLUTION * np.diagonal(layer.gram).max()
         if faint.any():
             what = "does not vary across units" if self.method == "correlation" else "is zero"
             raise ResponsesError(

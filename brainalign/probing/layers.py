@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from brainalign.errors import BrainalignError
 from brainalign.names import unknown_name
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_FORWARDS = [container.forward for container in CONTAINERS]
 
 
 def named_layers(network: nn.Module) -> list[str]:
@@ -18,20 +20,23 @@ def named_layers(network: nn.Module) -> list[str]:
 def default_layers(network: nn.Module) -> list[str]:
     """Blocks of a network: its children, with plain containers opened.
 
-    A ``Sequential``, ``ModuleList`` or ``ModuleDict`` gives way to what it holds; any other module is
-    one block. ResNet-18 has ``conv1, bn1, relu, maxpool, layer1.0, layer1.1, …, avgpool, fc``.
+    A ``Sequential``, ``ModuleList`` or ``ModuleDict`` without a ``forward`` of its own gives way to what
+    it holds; any other module is one block. ResNet-18 has ``conv1, bn1, relu, maxpool, layer1.0,
+    layer1.1, …, avgpool, fc``.
 
     Examples
     --------
     >>> default_layers(nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 1))))
     ['0', '1.0', '1.1']
     """
-    return list(_blocks(network, ""))
+    names = set(named_layers(network))
+    # A module that is shared has several names; it is known by the first.
+    return [name for name in _blocks(network, "") if name in names]
 
 
 def _blocks(module: nn.Module, prefix: str):
     for name, child in module.named_children():
-        if isinstance(child, CONTAINERS):
+        if isinstance(child, CONTAINERS) and type(child).forward in _FORWARDS:
             yield from _blocks(child, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
@@ -52,17 +57,25 @@ def select_layers(network: nn.Module, layers: str | Sequence[str] | None = None)
     ------
     UnknownNameError
         A glob that no module's name matches.
+    BrainalignError
+        No glob, or a network without modules inside.
 
     Examples
     --------
     >>> select_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "1")
     ['1']
     """
-    if layers is None:
-        chosen = default_layers(network)
-        return chosen or named_layers(network)
-    globs = [layers] if isinstance(layers, str) else list(layers)
     names = named_layers(network)
+    if not names:
+        raise BrainalignError(
+            f"A network of class {type(network).__name__} has no modules inside, so no layer has a name; "
+            "wrap it in torch.nn.Sequential."
+        )
+    if layers is None:
+        return default_layers(network) or names
+    globs = [layers] if isinstance(layers, str) else list(layers)
+    if not globs:
+        raise BrainalignError("An empty list of layers was given; name some, or give None for the blocks.")
     wanted: set[str] = set()
     for glob in globs:
         matched = [glob] if glob in names else fnmatch.filter(names, glob)

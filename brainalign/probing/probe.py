@@ -1,7 +1,8 @@
 """Show stimuli to a network and reduce each layer's answer to a representation, within a memory budget."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import psutil
@@ -13,26 +14,22 @@ from torch import nn
 from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import BrainalignError, ResponsesError
 from brainalign.networks import Preprocessing, preprocessing_of
-from brainalign.probing.cache import cached_outputs, network_key, store_outputs
-from brainalign.probing.hooks import OutputListener, evaluation_mode
+from brainalign.probing.cache import cached_outputs, store_outputs
+from brainalign.probing.hooks import (
+    OutputListener,
+    counted_calls,
+    evaluation_mode,
+    fixed_randomness,
+    placed_on,
+)
+from brainalign.probing.keys import network_key
 from brainalign.probing.layers import select_layers
-from brainalign.probing.reduction import Reduction
+from brainalign.probing.pieces import Output, Piece, Size, pack
+from brainalign.probing.reduction import Reduction, sum_weights
 from brainalign.probing.representation import Representation, inner_products
 
-Output = tuple[str, int]
-"""A module's name and the running number of its output within one pass."""
-
-Keep = Callable[[Output, int, np.ndarray], None]
-"""Called with an output, the first row of a batch, and the batch's features (batch, unit)."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Columns `start` to `stop` of one output: what one pass over the stimuli keeps of it."""
-
-    output: Output
-    start: int
-    stop: int
+Keep = Callable[[Output, int, torch.Tensor], None]
+"""Called with an output, the first row of a batch, and the batch's tensor; must copy what it keeps."""
 
 
 def probe(
@@ -50,9 +47,10 @@ def probe(
 ) -> dict[str, Representation]:
     """Represent stimuli in the layers of a network.
 
-    The network runs in evaluation mode without gradients; every module's mode is restored and every
-    hook removed, whatever happens. A module that is called several times, or gives a tuple, appears
-    once for each output: ``relu[0]``, ``relu[1]``.
+    The network runs in evaluation mode without gradients and is left as it was: every module's mode,
+    device and hooks, whatever happens. A module that is called several times, or gives a tuple, appears
+    once for each output: ``relu[0]``, ``relu[1]``. A network that draws random numbers draws the same ones
+    in every pass, by a seed of its own.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def probe(
     stimuli
         Stimuli with images.
     layers
-        See `select_layers`.
+        See `select_layers`. A module that the network does not call is left out, unless it is named.
     preprocessing
         By default the network's own (`preprocessing_of`).
     reduction
@@ -81,45 +79,69 @@ def probe(
     Returns
     -------
     dict
-        A representation for each output of the layers, in the network's order.
+        A representation for each output of the layers, in the order in which the network computes them.
 
     Raises
     ------
     UnknownNameError
         A layer that the network does not have.
     ResponsesError
-        Stimuli without images, or a layer whose output is NaN, infinite, without a batch dimension or
-        of a size that changes from batch to batch.
+        No stimuli, or none with images; a layer that is named and not called; a layer whose output is
+        complex, empty, NaN, infinite, without a batch dimension or of a size that changes from batch to
+        batch; batch norm without running statistics.
+    BrainalignError
+        A memory budget that is too small, a batch size below one, or a device that there is not.
     """
     names = select_layers(network, layers)
     if not len(stimuli):
         raise ResponsesError(f"Stimulus set {stimuli.name!r} is empty.")
+    if batch_size < 1:
+        raise BrainalignError(f"The batch size is {batch_size}; it must be a whole number of at least 1.")
     preprocessing = preprocessing or preprocessing_of(network)
     bring_down = Reduction.parse(reduction)
-    where = torch.device(device) if device is not None else _device_of(network)
-    key = None
-    if cache and not keep_features:
-        key = network_key(network, preprocessing, bring_down, stimuli, where)
-    found = {name: cached_outputs(key, name) for name in names} if key else {}
+    where = _device(network, device)
+    key_of = partial(network_key, network, preprocessing, bring_down, stimuli, where)
+    key = key_of() if cache and not keep_features else None
+    found = {name: cached_outputs(key, name, stimuli.ids) for name in names} if key else {}
     missing = [name for name in names if found.get(name) is None]
     if missing:
-        run = _Run(network.to(where), stimuli, preprocessing, bring_down, batch_size, where)
+        run = _Run(network, stimuli, preprocessing, bring_down, batch_size, where)
         budget = memory if memory is not None else psutil.virtual_memory().total // 4
-        computed = run.represent(missing, budget, keep_features)
-        for name in missing:
-            found[name] = computed[name]
-            if key:
-                store_outputs(key, name, computed[name])
-    return {output.layer: output for name in names for output in found[name] or []}
+        with placed_on(network, where if device is not None else None):
+            computed = run.represent(missing, budget, keep_features)
+        # What has changed meanwhile (a state of the network's own, an image file) is not what the key says.
+        if key and not run.random and key == key_of():
+            store_outputs(key, computed)
+        found |= computed
+    outputs = {name: found[name] or [] for name in names}
+    _raise_if_silent(outputs, [layers] if isinstance(layers, str) else layers)
+    in_order = sorted((output for given in outputs.values() for output in given), key=lambda each: each.place)
+    return {output.layer: output for output in in_order}
 
 
-def _device_of(network: nn.Module) -> torch.device:
+def _device(network: nn.Module, device: str | torch.device | None) -> torch.device:
+    if device is not None:
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            raise BrainalignError(f"Device {device!r} is none that torch knows: {error}") from error
     for tensor in [*network.parameters(), *network.buffers()]:
         return tensor.device
     return torch.device("cpu")
 
 
-@dataclass(frozen=True)
+def _raise_if_silent(outputs: Mapping[str, Sequence], asked: Sequence[str] | None) -> None:
+    """Raise if a layer that was named, or every layer, gave no output."""
+    silent = [name for name, given in outputs.items() if not given]
+    named = [name for name in silent if name in (asked or ())]
+    if named or len(silent) == len(outputs):
+        raise ResponsesError(
+            f"The network never calls layer {(named or silent)[0]!r} on these stimuli; leave it out of the "
+            "layers."
+        )
+
+
+@dataclass
 class _Run:
     network: nn.Module
     stimuli: StimulusSet
@@ -127,64 +149,62 @@ class _Run:
     reduction: Reduction
     batch_size: int
     device: torch.device
+    random: bool = False
+    """Whether the network has drawn random numbers."""
 
     def represent(
         self, names: Sequence[str], budget: int, keep_features: bool
     ) -> dict[str, list[Representation]]:
+        """Represent the stimuli in each output of the modules; a module that is not called has none."""
         sizes = self._sizes(names)
-        absent = [name for name in names if not any(output[0] == name for output in sizes)]
-        if absent:
-            raise ResponsesError(
-                f"The network never calls layer {absent[0]!r} on these stimuli; leave it out of the layers."
-            )
         n = len(self.stimuli)
-        widest = sum(width for width, _ in sizes.values())
-        if keep_features and 8 * n * widest > budget:
+        total = sum(8 * n * size.width for size in sizes.values())
+        if keep_features and total > budget:
             raise BrainalignError(
-                f"The features of {len(sizes)} layers on {n} stimuli take {8 * n * widest / 1e9:.1f} GB, more "
-                f"than the {budget / 1e9:.1f} GB at hand. Raise the memory, name fewer layers, or pool or "
-                "project them."
+                f"The features of {len(sizes)} layers on {n} stimuli take {total / 1e9:.1f} GB, more than the "
+                f"{budget / 1e9:.1f} GB at hand. Raise the memory, name fewer layers, or pool or project them."
             )
         sums: dict[Output, list] = {}
         features: dict[Output, np.ndarray] = {}
-        for pieces in _passes(sizes, n, budget):
+        for pieces in pack(sizes, n, budget):
             for piece, block in self._collect(pieces, sizes).items():
-                part = inner_products(block, _label(piece.output, sizes))
+                weights = sum_weights(sizes[piece.output].width, sizes[piece.output].n_units)
+                part = inner_products(block, _label(piece.output, sizes), weights[piece.start : piece.stop])
                 held = sums.setdefault(piece.output, [0.0, 0.0, 0.0, 0.0])
                 sums[piece.output] = [have + more for have, more in zip(held, part, strict=True)]
                 if keep_features:
                     features[piece.output] = block
         representations: dict[str, list[Representation]] = {name: [] for name in names}
         ids = tuple(self.stimuli.ids)
-        for output, (width, _) in sizes.items():
-            gram, products, norm, rows = sums[output]
-            kept = features.get(output)
+        for output, size in sizes.items():
+            label, kept = _label(output, sizes), features.get(output)
             representations[output[0]].append(
-                Representation(_label(output, sizes), ids, gram, products, norm, rows, width, kept)
+                Representation(label, ids, *sums[output], size.n_units, kept, size.place)
             )
         return representations
 
-    def _sizes(self, names: Sequence[str]) -> dict[Output, tuple[int, np.dtype]]:
-        """Units and type of each output, from two stimuli."""
-        sizes: dict[Output, tuple[int, np.dtype]] = {}
+    def _sizes(self, names: Sequence[str]) -> dict[Output, Size]:
+        """Size of each output, from two stimuli."""
+        sizes: dict[Output, Size] = {}
 
-        def note(output: Output, _row: int, block: np.ndarray) -> None:
-            sizes[output] = (block.shape[1], block.dtype)
+        def note(output: Output, _row: int, tensor: torch.Tensor) -> None:
+            block = self.reduction(tensor, len(self.stimuli))
+            n_units = self.reduction.n_units(tensor, block.shape[1])
+            sizes[output] = Size(block.shape[1], n_units, block.dtype, calls())
 
-        self._show(names, self.stimuli.ids[:2], note)
-        order = {name: place for place, name in enumerate(names)}
-        return dict(sorted(sizes.items(), key=lambda item: (order[item[0][0]], item[0][1])))
+        with counted_calls() as calls:
+            self._show(names, self.stimuli.ids[:2], note)
+        return dict(sorted(sizes.items(), key=lambda item: item[1].place))
 
-    def _collect(
-        self, pieces: Sequence[Piece], sizes: dict[Output, tuple[int, np.dtype]]
-    ) -> dict[Piece, np.ndarray]:
+    def _collect(self, pieces: Sequence[Piece], sizes: Mapping[Output, Size]) -> dict[Piece, np.ndarray]:
         """Features of the pieces, (n, stop − start) each, by one pass over the stimuli."""
         n = len(self.stimuli)
-        held = {piece: np.empty((n, piece.stop - piece.start), sizes[piece.output][1]) for piece in pieces}
+        held = {piece: np.empty((n, piece.stop - piece.start), sizes[piece.output].dtype) for piece in pieces}
         rows = dict.fromkeys((piece.output for piece in pieces), 0)
 
-        def keep(output: Output, row: int, block: np.ndarray) -> None:
-            if output not in sizes or block.shape[1] != sizes[output][0]:
+        def keep(output: Output, row: int, tensor: torch.Tensor) -> None:
+            block = self.reduction(tensor, n)
+            if output not in sizes or block.shape[1] != sizes[output].width:
                 raise ResponsesError(
                     f"Layer {output[0]!r} changes the size or number of its outputs from batch to batch; show "
                     "stimuli of one size, or pool the layer ('pool:GRID')."
@@ -201,16 +221,12 @@ class _Run:
         return held
 
     def _show(self, names: Sequence[str], ids: Sequence[str], keep: Keep) -> None:
-        """Show stimuli in batches; hand each output's reduced features to `keep` as they come."""
+        """Show stimuli in batches; hand each output to `keep` as it comes."""
         row = size = 0
 
         def receive(name: str, number: int, tensor: torch.Tensor) -> None:
-            if tensor.ndim == 0 or tensor.shape[0] != size or tensor.is_complex():
-                raise ResponsesError(
-                    f"Layer {name!r} gives an output of shape {tuple(tensor.shape)} for {size} stimuli; its "
-                    "first dimension must be the stimuli. Leave the layer out."
-                )
-            keep((name, number), row, self.reduction(tensor, len(self.stimuli)))
+            _raise_if_unfit(name, tensor, size)
+            keep((name, number), row, tensor)
 
         listener = OutputListener(self.network, names, receive)
         console = Console(stderr=True)
@@ -220,47 +236,38 @@ class _Run:
             torch.no_grad(),
             evaluation_mode(self.network),
             listener.listening(),
+            fixed_randomness(self.device) as drawn,
         ):
             task = progress.add_task(f"Showing {len(ids)} stimuli", total=len(ids))
             for row in range(0, len(ids), self.batch_size):
                 batch = [self.stimuli.image(i) for i in ids[row : row + self.batch_size]]
                 size = len(batch)
                 listener.begin_pass()
-                self.network(self._to_device(self.preprocessing(batch)))
+                self.network(self._to_network(self.preprocessing(batch)))
                 progress.advance(task, size)
+            self.random |= drawn()
 
-    def _to_device(self, images: torch.Tensor) -> torch.Tensor:
-        for parameter in self.network.parameters():
-            return images.to(self.device, parameter.dtype)
+    def _to_network(self, images: torch.Tensor) -> torch.Tensor:
+        """Bring images to the network's device and its type of real numbers."""
+        for tensor in [*self.network.parameters(), *self.network.buffers()]:
+            if tensor.is_floating_point():
+                return images.to(self.device, tensor.dtype)
         return images.to(self.device)
 
 
-def _label(output: Output, sizes: dict[Output, tuple[int, np.dtype]]) -> str:
+def _raise_if_unfit(layer: str, output: torch.Tensor, n_stimuli: int) -> None:
+    if output.ndim == 0 or output.shape[0] != n_stimuli or not output.numel():
+        raise ResponsesError(
+            f"Layer {layer!r} gives an output of shape {tuple(output.shape)} for {n_stimuli} stimuli; its "
+            "first dimension must be the stimuli, and it must have units. Leave the layer out."
+        )
+    if output.is_complex():
+        raise ResponsesError(
+            f"Layer {layer!r} gives complex numbers ({output.dtype}), which have no place in a Gram matrix of "
+            "reals; leave it out, or let the network give their real and imaginary parts."
+        )
+
+
+def _label(output: Output, sizes: Mapping[Output, Size]) -> str:
     name, number = output
     return f"{name}[{number}]" if (name, 1) in sizes else name
-
-
-def _passes(sizes: dict[Output, tuple[int, np.dtype]], n_stimuli: int, budget: int) -> Iterator[list[Piece]]:
-    """Pack the outputs, cut where they are too wide, into passes that each fit the budget."""
-    pieces: list[Piece] = []
-    free = budget
-    for output, (width, dtype) in sizes.items():
-        column = n_stimuli * dtype.itemsize
-        if column > budget:
-            raise BrainalignError(
-                f"A memory budget of {budget} bytes holds not one unit's answers to {n_stimuli} stimuli "
-                f"({column} bytes); raise it."
-            )
-        start = 0
-        while start < width:
-            fits = free // column
-            if fits < width - start and pieces and (fits == 0 or width * column <= budget):
-                yield pieces
-                pieces, free = [], budget
-                continue
-            stop = min(width, start + fits)
-            pieces.append(Piece(output, start, stop))
-            free -= (stop - start) * column
-            start = stop
-    if pieces:
-        yield pieces

@@ -1,14 +1,16 @@
 """Feature maps whole, pooled, or randomly projected, as asked."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import scipy.sparse
 import torch
+from jaxtyping import Float
 from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
 
-from brainalign.errors import BrainalignError, UnknownNameError
+from brainalign.errors import UnknownNameError
 from brainalign.names import unknown_name
 
 
@@ -21,7 +23,8 @@ class Reduction:
     kind
         ``whole`` keeps every unit; ``pool`` averages maps over a grid of `grid` × `grid` places;
         ``project`` projects more units than the Johnson–Lindenstrauss bound asks for onto that many
-        (Achlioptas/Li sparse signs, squared distances kept within a factor 1 ± `distortion`).
+        (Achlioptas/Li sparse signs, squared distances kept within a factor 1 ± `distortion`) and one
+        column more, which holds each pattern's mean over units.
     grid
         Side of the grid of ``pool``.
     distortion
@@ -33,7 +36,7 @@ class Reduction:
     kind: str = "whole"
     grid: int = 7
     distortion: float = 0.1
-    seed: int = field(default=0)
+    seed: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Reduction":
@@ -72,27 +75,63 @@ class Reduction:
         if self.kind == "pool":
             return f"pool:{self.grid}"
         if self.kind == "project":
-            return f"project:{self.distortion:g}:seed{self.seed}"
+            return f"project:{self.distortion!r}:seed{self.seed}"
         return "whole"
 
     def __call__(self, output: torch.Tensor, n_stimuli: int) -> np.ndarray:
-        """Flatten one batch of outputs, (batch, …) to a new array (batch, unit)."""
-        if self.kind == "pool" and output.ndim == 4 and max(output.shape[2:]) > self.grid:
-            output = torch.nn.functional.adaptive_avg_pool2d(output, self.grid)
+        """Flatten one batch of outputs, (batch, …) to (batch, column); it may share the output's memory.
+
+        Parameters
+        ----------
+        output
+            Outputs; ``pool`` takes those of four dimensions for (batch, channel, height, width).
+        n_stimuli
+            Stimuli in all, which the bound of ``project`` depends on.
+        """
         dtype = torch.float64 if output.dtype == torch.float64 else torch.float32
-        features = output.flatten(1).to("cpu", dtype, copy=True).numpy()
-        if self.kind != "project":
+        if self.kind == "pool" and output.ndim == 4:
+            grid = (min(output.shape[2], self.grid), min(output.shape[3], self.grid))
+            if grid != output.shape[2:]:
+                output = torch.nn.functional.adaptive_avg_pool2d(output.to(dtype), grid)
+        features = output.to("cpu", dtype).reshape(len(output), -1).numpy()
+        return self._projected(features, n_stimuli) if self.kind == "project" else features
+
+    def n_units(self, output: torch.Tensor, n_columns: int) -> int:
+        """Count the units that the columns of a reduced output stand for."""
+        return output[0].numel() if self.kind == "project" else n_columns
+
+    def _projected(self, features: np.ndarray, n_stimuli: int) -> np.ndarray:
+        """Project each pattern less its mean; the last column is √units times the mean.
+
+        So inner products keep to the bound, and what a pattern's mean adds to them is exact: the
+        correlation of patterns is the cosine of their parts without the mean.
+        """
+        n_units = features.shape[1]
+        n_components = max(1, int(johnson_lindenstrauss_min_dim(n_stimuli, eps=self.distortion)))
+        if n_units <= n_components + 1:
             return features
-        n_components = int(johnson_lindenstrauss_min_dim(n_stimuli, eps=self.distortion))
-        if features.shape[1] <= n_components:
-            return features
-        signs = _projection(features.shape[1], n_components, self.seed)
-        return np.ascontiguousarray((signs @ features.T).T.astype(features.dtype))
+        means = features.mean(axis=1, dtype=np.float64).astype(features.dtype)
+        projected = _projection(n_units, n_components, self.seed) @ (features - means[:, None]).T
+        return np.column_stack([projected.T, math.sqrt(n_units) * means]).astype(features.dtype)
 
 
-@lru_cache(maxsize=4)
+def sum_weights(n_columns: int, n_units: int) -> Float[np.ndarray, " column"]:
+    """Weights by which the columns of reduced features add up to each pattern's sum over its units.
+
+    Examples
+    --------
+    >>> sum_weights(3, 3), sum_weights(3, 400)
+    (array([1., 1., 1.]), array([ 0.,  0., 20.]))
+    """
+    if n_columns == n_units:
+        return np.ones(n_columns)
+    weights = np.zeros(n_columns)
+    weights[-1] = math.sqrt(n_units)
+    return weights
+
+
+# Wide enough for the widths of a network, which come by turns in each batch of stimuli.
+@lru_cache(maxsize=32)
 def _projection(n_units: int, n_components: int, seed: int) -> scipy.sparse.csr_matrix:
-    if n_units < 1:
-        raise BrainalignError("A layer without units cannot be projected.")
     projection = SparseRandomProjection(random_state=seed).set_params(n_components=n_components)
-    return projection.fit(np.empty((1, n_units), dtype=np.float32)).components_.tocsr()
+    return projection.fit(np.zeros((1, n_units), dtype=np.float32)).components_.tocsr()

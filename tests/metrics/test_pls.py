@@ -28,24 +28,30 @@ def in_deviations(difference, responses):
 
 @pytest.mark.parametrize("n_components", [1, 2, 5, 10, 25])
 @pytest.mark.parametrize("p", [40, 300])
-def test_equals_scikit_learn_iterated_to_the_end(n_components, p):
-    train, test, responses, _ = problem(p=p)
-    oracle = PLSRegression(n_components, scale=False, max_iter=100_000, tol=1e-24).fit(train, responses)
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_scikit_learn(n_components, p, seed):
+    train, test, responses, _ = problem(p=p, seed=seed)
+    oracle = PLSRegression(n_components, scale=False).fit(train, responses).predict(test)
     predicted = kernel_pls(*grams(train, test), responses, n_components)
-    assert in_deviations(predicted - oracle.predict(test), responses) < 1e-6
+    assert in_deviations(predicted - oracle, responses) < 1e-6
 
 
-@pytest.mark.parametrize("p", [40, 300])
-def test_equals_scikit_learn_at_its_own_tolerance(p):
-    train, test, responses, held_out = problem(p=p)
-    oracle = PLSRegression(25, scale=False).fit(train, responses).predict(test)
-    predicted = pls().kernel(*grams(train, test), responses)
-    assert in_deviations(predicted - oracle, responses) < 0.01
-    ours, theirs = (
-        np.median([np.corrcoef(each[:, unit], held_out[:, unit])[0, 1] for unit in range(8)])
-        for each in (predicted, oracle)
-    )
-    assert ours == pytest.approx(theirs, abs=1e-3)
+@pytest.mark.parametrize("n_components", [1, 5])
+def test_is_near_to_where_more_steps_would_end(n_components):
+    train, test, responses, held_out = problem()
+    finished = PLSRegression(n_components, scale=False, max_iter=100_000, tol=1e-24).fit(train, responses)
+    predicted = kernel_pls(*grams(train, test), responses, n_components)
+    assert 0 < in_deviations(predicted - finished.predict(test), responses) < 0.05
+
+
+def test_a_first_unit_that_says_nothing_is_passed_over():
+    train, test, responses, _ = problem()
+    silent = responses.copy()
+    silent[:, 0] = 4.0
+    predicted = kernel_pls(*grams(train, test), silent, 5)
+    np.testing.assert_allclose(predicted[:, 0], 4.0)
+    oracle = PLSRegression(5, scale=False).fit(train, silent).predict(test)
+    np.testing.assert_allclose(predicted, oracle, rtol=1e-7)
 
 
 def test_one_unit_equals_scikit_learn():
@@ -54,7 +60,7 @@ def test_one_unit_equals_scikit_learn():
     np.testing.assert_allclose(kernel_pls(*grams(train, test), responses, 7), oracle.reshape(-1, 1), rtol=1e-9)
 
 
-def test_the_first_component_is_the_direction_of_greatest_covariance():
+def test_the_first_component_nears_the_direction_of_greatest_covariance():
     train, test, responses, _ = problem()
     centred = train - train.mean(axis=0)
     targets = responses - responses.mean(axis=0)
@@ -62,7 +68,7 @@ def test_the_first_component_is_the_direction_of_greatest_covariance():
     score = centred @ weights
     expected = (test - train.mean(axis=0)) @ weights @ (score.T @ targets) / (score.T @ score)
     predicted = kernel_pls(*grams(train, test), responses, 1)
-    np.testing.assert_allclose(predicted, expected + responses.mean(axis=0), rtol=1e-9)
+    assert in_deviations(predicted - expected - responses.mean(axis=0), responses) < 0.01
 
 
 @pytest.mark.parametrize("p", [1, 3, 10, 24])
@@ -106,7 +112,7 @@ def test_scales_of_the_units_weigh_them_against_each_other():
     train, test, responses, _ = problem()
     weights = np.array([100.0, 1, 1, 1, 1, 1, 1, 1])
     predicted = kernel_pls(*grams(train, test), responses * weights, 2) / weights
-    oracle = PLSRegression(2, scale=False, tol=1e-12).fit(train, responses * weights).predict(test) / weights
+    oracle = PLSRegression(2, scale=False).fit(train, responses * weights).predict(test) / weights
     np.testing.assert_allclose(predicted, oracle, rtol=1e-6)
     assert in_deviations(predicted - kernel_pls(*grams(train, test), responses, 2), responses) > 0.05
 

@@ -1,0 +1,91 @@
+"""Regions made ready for metrics: what each provides, and what is said where something lacks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainalign.compare.comparison import Comparison
+from brainalign.compare.problems import FAMILIES, make_problems, provides, raise_unmet
+from brainalign.data import Recording
+from brainalign.data.responses import make_rdms, make_responses
+from brainalign.errors import NeedsError, ResponsesError
+from brainalign.metrics import METRICS, find_metric
+
+IDS = [f"s{i:02d}" for i in range(20)]
+
+
+def responses(*dims, seed=0):
+    sizes = {"stimulus": 20, "trial": 20, "unit": 5, "repeat": 4, "time": 3}
+    values = np.random.default_rng(seed).normal(size=[sizes[dim] for dim in dims])
+    return make_responses(values, IDS, region="V4", subject="m", dims=dims)
+
+
+def rdms(n_subjects=3):
+    return make_rdms(
+        np.random.default_rng(0).gamma(2.0, size=(n_subjects, 190)), IDS, [f"m{k}" for k in range(n_subjects)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "more"),
+    [
+        (responses("stimulus", "unit"), {"responses"}),
+        (responses("stimulus", "unit", "repeat"), {"responses", "repeats"}),
+        (responses("trial", "unit"), {"responses", "repeats"}),
+        (responses("stimulus", "unit", "time"), {"responses", "time"}),
+        (responses("stimulus", "unit", "repeat", "time"), {"responses", "repeats", "time"}),
+        (rdms(), set()),
+    ],
+)
+def test_what_a_region_provides(region, more):
+    assert provides(region) == {"gram", "features", "rdm"} | more
+
+
+def test_every_metric_meets_every_region_that_has_responses():
+    recording = Recording(
+        "test", responses={"V4": responses("stimulus", "unit"), "IT": responses("trial", "unit")}
+    )
+    problems = make_problems(recording, [find_metric(name) for name in METRICS], 10, 0)
+    assert [(each.region, each.metric.name) for each in problems] == [
+        (region, name) for region in ("V4", "IT") for name in METRICS
+    ]
+    assert all(isinstance(each.comparison, Comparison) and not each.unmet for each in problems)
+    assert {each.metric.family for each in problems} == set(FAMILIES)
+
+
+def test_matrices_are_for_rsa_alone():
+    problems = make_problems(
+        Recording("test", rdms={"IT": rdms()}), [find_metric(name) for name in METRICS], 10, 0
+    )
+    assert [each.metric.name for each in problems if each.comparison] == ["rsa"]
+    for each in problems:
+        if not each.comparison:
+            assert each.unmet == f"Region 'IT' of 'test' has no responses, which {each.metric.name} needs"
+
+
+def test_a_need_found_on_closer_look_is_unmet_and_bad_data_raise():
+    timed = Recording("test", responses={"V4": responses("stimulus", "unit", "time")})
+    (problem,) = make_problems(timed, [find_metric("ridge")], 10, 0)
+    assert problem.comparison is None and "average it first" in problem.unmet
+    broken = responses("stimulus", "unit")
+    broken.values[0] = np.nan
+    with pytest.raises(ResponsesError, match="Region 'V4' of 'test' has no unit left"):
+        make_problems(Recording("test", responses={"V4": broken}), [find_metric("ridge")], 10, 0)
+
+
+def test_only_a_metric_that_no_region_allows_raises():
+    mixed = Recording("test", responses={"V4": responses("stimulus", "unit")}, rdms={"IT": rdms()})
+    raise_unmet(make_problems(mixed, [find_metric("ridge"), find_metric("rsa")], 10, 0))
+    matrices = Recording("test", rdms={"IT": rdms()})
+    with pytest.raises(NeedsError, match="which ridge needs. Metrics that it allows: rsa"):
+        raise_unmet(make_problems(matrices, [find_metric("rsa"), find_metric("ridge")], 10, 0))
+
+
+def test_images_that_are_the_same_are_kept_apart_where_the_metadata_say_so():
+    from brainalign.data.stimuli import StimulusSet
+
+    metadata = pd.DataFrame({"image": ["same"] * 20}, index=pd.Index(IDS, name="stimulus", dtype=object))
+    recording = Recording("test", StimulusSet("test", metadata), {"V4": responses("stimulus", "unit")})
+    for name in METRICS:
+        with pytest.raises(ResponsesError, match="Only 0 stimuli are left"):
+            make_problems(recording, [find_metric(name)], 10, 0)
