@@ -179,7 +179,7 @@ class _Run:
         for output, size in sizes.items():
             label, kept = _label(output, sizes), features.get(output)
             representations[output[0]].append(
-                Representation(label, ids, *sums[output], size.n_units, kept, size.place)
+                Representation(label, ids, *sums[output], n_units=size.n_units, features=kept, place=size.place)
             )
         return representations
 
