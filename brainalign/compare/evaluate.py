@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 from torch import nn
+from tqdm import tqdm
 
 from brainalign.compare.candidates import Candidate, candidate
 from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
@@ -112,7 +113,7 @@ def evaluate(
     }
     for recording, shown, of_recording in zip(found, stimuli, problems, strict=True):
         entries: list[list[Entry]] = [[] for _ in of_recording]
-        for network in candidates:
+        for network in tqdm(candidates, recording.name, unit="network", delay=2, leave=False, disable=None):
             chosen_layers = None if network.control else layers
             own = None if network.control else preprocessing
             seen = probe(network.load(), shown, chosen_layers, preprocessing=own, **options)

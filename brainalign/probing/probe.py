@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 import psutil
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import nn
+from tqdm import tqdm
 
 from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import BrainalignError, ResponsesError
@@ -229,22 +228,18 @@ class _Run:
             keep((name, number), row, tensor)
 
         listener = OutputListener(self.network, names, receive)
-        console = Console(stderr=True)
-        quiet = len(ids) <= self.batch_size or not console.is_terminal
+        starts = range(0, len(ids), self.batch_size)
         with (
-            Progress(console=console, transient=True, disable=quiet) as progress,
             torch.no_grad(),
             evaluation_mode(self.network),
             listener.listening(),
             fixed_randomness(self.device) as drawn,
         ):
-            task = progress.add_task(f"Showing {len(ids)} stimuli", total=len(ids))
-            for row in range(0, len(ids), self.batch_size):
+            for row in tqdm(starts, "showing stimuli", unit="batch", delay=2, leave=False, disable=None):
                 batch = [self.stimuli.image(i) for i in ids[row : row + self.batch_size]]
                 size = len(batch)
                 listener.begin_pass()
                 self.network(self._to_network(self.preprocessing(batch)))
-                progress.advance(task, size)
             self.random |= drawn()
 
     def _to_network(self, images: torch.Tensor) -> torch.Tensor:

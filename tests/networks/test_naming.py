@@ -15,7 +15,7 @@ from brainalign.networks import NetworkName, is_control, list_networks, parse_ne
         ("convnet", NetworkName("convnet", True, 0)),
         ("convnet@untrained:0", NetworkName("convnet", True, 0)),
         ("pixels:64", NetworkName("pixels:64")),
-        ("/home/me@untrained_nets/n.py:make", NetworkName("/home/me@untrained_nets/n.py:make")),
+        ("/data/me@untrained_nets/n.py:make", NetworkName("/data/me@untrained_nets/n.py:make")),
         ("n.py:make@untrained:4", NetworkName("n.py:make", True, 4)),
         (f"convnet@untrained:{2**63 - 1}", NetworkName("convnet", True, 2**63 - 1)),
     ],
