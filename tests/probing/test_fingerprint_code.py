@@ -102,6 +102,16 @@ def test_classes_from_one_line_of_code(key):
     assert key(local_class(2.0)) == key(local_class(2.0))
 
 
+def made_class(gain):
+    members = {"GAIN": gain, "forward": lambda self, x: x * self.GAIN, "__module__": "torch.nn"}
+    return type("Made", (nn.Module,), members)()
+
+
+def test_classes_that_only_claim_to_be_installed(key):
+    assert key(made_class(2.0)) not in (None, key(made_class(3.0)))
+    assert key(made_class(2.0)) == key(made_class(2.0))
+
+
 def typed_at_the_prompt(text, **names):
     """Make a network in a notebook's way: no file holds its code."""
     exec(textwrap.dedent(text), names | {"nn": nn, "torch": torch, "__name__": "__main__"}, names)

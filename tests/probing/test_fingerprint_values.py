@@ -8,6 +8,7 @@ import functools
 import logging
 import sys
 import types
+import typing
 
 import numpy as np
 import pytest
@@ -71,6 +72,8 @@ SETTINGS = [
     (torch.ones(2).add, torch.zeros(2).add),
     ({"a": 1}.get, {"a": 2}.get),
     (lambda x: x, lambda x: 2 * x),
+    (lambda x: x + 1, lambda x: x - 1),
+    (lambda x: torch.relu(x), lambda x: torch.tanh(x)),
     (Config(0.1).__eq__, Config(0.2).__eq__),
     (functools.cache(lambda x: x), functools.cache(lambda x: 2 * x)),
     (range(3), range(4)),
@@ -129,6 +132,7 @@ UNTOLD = [
     torch.empty(2, device="meta"),
     sys.stderr,
     Secretive(),
+    typing.TypeVar("Named"),
     np.frompyfunc(lambda x: x, 1, 1),
 ]
 
