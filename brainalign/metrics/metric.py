@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Family = Literal["predictivity", "rdm", "gram"]
+Family = Literal[
+    "predictivity", "joint_predictivity", "reverse", "matching", "decoding", "rdm", "joint_rdm", "gram"
+]
 Need = Literal["gram", "features", "responses", "rdm", "repeats", "time", "labels"]
 Invariance = Literal["rotation", "scaling", "translation"]
 

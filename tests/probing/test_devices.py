@@ -59,6 +59,20 @@ def test_network_sees_images_where_its_weights_are():
     assert all(seen == weights for seen, weights in devices)
 
 
+class Rooted(nn.Sequential):
+    """May not be moved, as a network that is spread over several devices may not."""
+
+    def to(self, *_, **__):
+        raise RuntimeError("moved")
+
+
+def test_without_a_device_the_network_stays_where_it_is():
+    network = Rooted(nn.Conv2d(3, 2, 3))
+    assert probe(network, STIMULI, preprocessing=Preprocessing(8))["0"].n_units == 72
+    with pytest.raises(BrainalignError, match="cannot be moved to device 'cpu': moved"):
+        probe(network, STIMULI, preprocessing=Preprocessing(8), device="cpu", cache=False)
+
+
 def test_network_without_weights_runs_on_the_cpu():
     layer = probe(nn.Sequential(nn.Flatten()), STIMULI, preprocessing=Preprocessing(8))["0"]
     assert layer.n_units == 192

@@ -165,6 +165,16 @@ def test_everything_is_restored_when_the_network_fails(features_of, Chain):
     assert not any(module._forward_hooks for module in network.modules())
 
 
+def test_no_gradients_are_kept(features_of, Chain):
+    grad = []
+    features_of(
+        Chain(
+            conv=nn.Conv2d(3, 4, 3), look=lambda x: grad.append((torch.is_grad_enabled(), x.requires_grad)) or x
+        )
+    )
+    assert set(grad) == {(False, False)}
+
+
 def test_gradients_inside_the_network_are_its_own_affair(features_of, Chain):
     def descend(x):
         with torch.enable_grad():
