@@ -1,5 +1,6 @@
 """`brainalign score`: networks against recordings, layer by layer."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -20,13 +21,18 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Write the table here, as .nc and .csv.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the layer profile here, as .pdf and .png.")] = None,
     controls: Annotated[bool, typer.Option(help="Add pixels, Gabor energies and untrained networks.")] = True,
-    reduction: Annotated[str, typer.Option(help="whole, pool:GRID or project[:DISTORTION].")] = "whole",
+    reduction: Annotated[
+        str, typer.Option(help="whole, pool:GRID, sample:UNITS or project[:DISTORTION].")
+    ] = "whole",
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap samples behind each interval.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of splits and bootstrap samples.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Stimuli a forward pass.")] = 32,
     memory: Annotated[str | None, typer.Option(help="Memory for features, such as 4GB.")] = None,
+    spool: Annotated[Path | None, typer.Option(help="Folder for features that do not fit in memory.")] = None,
+    precision: Annotated[str, typer.Option(help="single, double or half.")] = "single",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; where the network is, by default.")] = None,
     cache: Annotated[bool, typer.Option(help="Read and write representations in the cache.")] = True,
+    verbose: Annotated[bool, typer.Option(help="Tell the plan by which layers are kept.")] = False,
 ) -> None:
     """Score networks against recordings, layer by layer, with ceilings, intervals and controls."""
     from brainalign.compare import evaluate
@@ -34,6 +40,8 @@ def score(
     from brainalign.data import recording_names
     from brainalign.figures import layer_profile
 
+    if verbose:
+        logging.getLogger("brainalign").setLevel(logging.INFO)
     _check_suffix(out, (".nc", ".csv"))
     _check_suffix(figure, (".pdf", ".png", ".svg"))
     candidates = [candidate(name) for name in networks]
@@ -47,6 +55,8 @@ def score(
         seed=seed,
         batch_size=batch_size,
         memory=None if memory is None else parse_memory(memory),
+        spool=spool if spool is not None else True,
+        precision=precision,
         device=device,
         cache=cache,
     )

@@ -64,6 +64,8 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 32,
     memory: int | None = None,
+    spool: str | Path | bool = True,
+    precision: str = "single",
     cache: bool = True,
     device: str | None = None,
 ) -> Evaluation:
@@ -77,9 +79,10 @@ def evaluate(
         Names or recordings.
     metrics
         Names with options; by default ridge and rsa, each where the recording allows it.
-    layers, preprocessing, reduction, batch_size, memory, cache, device
+    layers, preprocessing, reduction, batch_size, memory, spool, precision, cache, device
         How the networks are probed; see `brainalign.probing.probe`. Layers and preprocessing are
-        for networks that are not controls.
+        for networks that are not controls. Metrics that need single units (`one_to_one`, `soft_matching`)
+        keep all features of a network in memory, and out of the cache.
     n_resamples
         Bootstrap samples behind each interval.
     seed
@@ -108,6 +111,9 @@ def evaluate(
         "reduction": reduction,
         "batch_size": batch_size,
         "memory": memory,
+        "spool": spool,
+        "precision": precision,
+        "keep_features": any("features" in metric.needs for metric in chosen),
         "cache": cache,
         "device": device,
     }

@@ -14,6 +14,9 @@ from brainalign.probing import Representation
 
 NAN = float("nan")
 
+ALL_LAYERS = "all layers"
+"""What the column ``layer`` says of a score that layers earn together."""
+
 ROUNDING = 1e-13
 """Share of the mean answer's square: a standard deviation of three units of float32's last place."""
 
@@ -40,14 +43,19 @@ def score_network(
     if comparison is None:
         return [identity | _empty(problem.unmet)], [], None
     aligned = [layer.select(comparison.facts.stimuli) for layer in layers]
-    outcomes = _outcomes(comparison, aligned)
     names = [layer.layer for layer in layers]
+    of_layers = [
+        {"layer": each.layer, "layer_units": each.n_units, "participation_ratio": each.participation_ratio()}
+        for each in aligned
+    ]
+    if problem.metric.joint:
+        names = [ALL_LAYERS]
+        n_units = sum(layer.n_units for layer in layers)
+        of_layers = [{"layer": ALL_LAYERS, "layer_units": n_units, "participation_ratio": NAN}]
+    outcomes = _outcomes(comparison, aligned, problem.metric.joint)
     rows = [
-        identity
-        | {"layer": layer.layer, "layer_units": layer.n_units}
-        | {"participation_ratio": layer.participation_ratio()}
-        | _values(comparison, outcome)
-        for layer, outcome in zip(aligned, outcomes, strict=True)
+        identity | of_layer | _values(comparison, outcome)
+        for of_layer, outcome in zip(of_layers, outcomes, strict=True)
     ]
     committed = commit(outcomes, names, comparison.resamples)
     rows.append(
@@ -56,18 +64,22 @@ def score_network(
         | _values(comparison, committed)
     )
     details = [
-        outcome.details.assign(**identity, layer=layer)
+        outcome.details.assign(**({"layer": layer} | dict(outcome.details) | identity))
         for layer, outcome in zip(names, outcomes, strict=True)
         if outcome.details is not None
     ]
     return rows, details, committed
 
 
-def _outcomes(comparison: Comparison, layers: Sequence[Representation]) -> list[Outcome]:
+def _outcomes(comparison: Comparison, layers: Sequence[Representation], joint: bool) -> list[Outcome]:
     """Compare the layers that tell stimuli apart; the others have no value, and do not spoil it for these."""
     alive = [layer for layer in layers if not _answers_all_alike(layer)]
-    found = iter(comparison.outcomes(alive))
+    if joint and alive:
+        return comparison.outcomes(alive)
     silent = Outcome.undefined(comparison.resamples, "the layer answers all stimuli alike")
+    if joint:
+        return [silent]
+    found = iter(comparison.outcomes(alive))
     return [silent if _answers_all_alike(layer) else next(found) for layer in layers]
 
 

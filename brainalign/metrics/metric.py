@@ -55,3 +55,8 @@ class Metric:
     label: str
     citation: str
     options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def joint(self) -> bool:
+        """Say whether layers are compared together, with one value for all, not each by itself."""
+        return self.family.startswith("joint")

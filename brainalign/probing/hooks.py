@@ -107,6 +107,28 @@ def counted_calls() -> Iterator[Callable[[], int]]:
         handle.remove()
 
 
+@contextlib.contextmanager
+def input_addresses(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Note where in memory the first input of each module's latest call lies."""
+    found: dict[str, int] = {}
+    handles = []
+
+    def hook(name: str):
+        def note(_module, inputs) -> None:
+            if inputs and isinstance(inputs[0], torch.Tensor):
+                found[name] = inputs[0].data_ptr()
+
+        return note
+
+    try:
+        for name in layers:
+            handles.append(network.get_submodule(name).register_forward_pre_hook(hook(name)))
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 class OutputListener:
     """Hands over each output of the modules it listens to, numbered within one pass.
 

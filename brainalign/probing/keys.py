@@ -36,12 +36,13 @@ def network_key(
     reduction: Reduction,
     stimuli: StimulusSet,
     device: torch.device,
+    precision: str = "single",
 ) -> str | None:
     """Hash of everything that a representation depends on, or None where it cannot be told.
 
     The hash covers all parameters and buffers, the code of all modules and their plain attributes (see
-    `Fingerprint`), the preprocessing with its image size, the reduction, the stimuli's ids and bytes,
-    torch's settings of precision, the versions of the libraries, and this package's own probing code. A
+    `Fingerprint`), the preprocessing with its image size, the reduction, the precision, the stimuli's ids and
+    bytes, torch's settings of precision, the versions of the libraries, and this package's own probing code. A
     network with hooks of its own, or with attributes or code that cannot be told apart by content, has no
     key and is computed anew each time.
     """
@@ -49,6 +50,7 @@ def network_key(
         return content_hash(
             *_network_parts(network, preprocessing, type(stimuli)),
             reduction.describe(),
+            precision,
             stimuli.content_hash(),
             _settings(device),
             _OWN_CODE,

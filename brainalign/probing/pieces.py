@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainalign.errors import BrainalignError
+from brainalign.probing.gram_sums import BLOCK
 
 Output = tuple[str, int]
 """A module's name and the running number of its output within one pass."""
@@ -36,6 +37,8 @@ class Piece:
 def pack(sizes: Mapping[Output, Size], n_stimuli: int, budget: int) -> Iterator[list[Piece]]:
     """Pack the outputs, cut where they are too wide, into passes that each fit the budget in bytes.
 
+    Cuts lie between blocks of one product, so that no digit depends on the budget, unless it does not hold one.
+
     Raises
     ------
     BrainalignError
@@ -57,8 +60,11 @@ def pack(sizes: Mapping[Output, Size], n_stimuli: int, budget: int) -> Iterator[
                 f"({column} bytes); raise it."
             )
         start = 0
+        step = min(BLOCK, budget // column)
         while start < size.width:
             fits = free // column
+            if fits < size.width - start:
+                fits -= fits % step
             if fits < size.width - start and pieces and (fits == 0 or size.width * column <= budget):
                 yield pieces
                 pieces, free = [], budget

@@ -7,9 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brainalign.errors import AlignmentError, ResponsesError
-
-BLOCK = 2048
-"""Columns of one float32 product before it is added up in float64."""
+from brainalign.probing.gram_sums import centred, inner_products
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +105,7 @@ class Representation:
         return Representation(
             self.layer,
             tuple(stimuli),
-            _centred(gram),
+            centred(gram),
             products - products.mean() + towards_mean - shift,
             self.mean_norm + 2 * float(products.mean()) + shift,
             self.row_sums[rows],
@@ -115,57 +113,3 @@ class Representation:
             None if self.features is None else self.features[rows],
             self.place,
         )
-
-
-def inner_products(
-    features: np.ndarray, layer: str, sum_weights: Float[np.ndarray, " unit"] | None = None
-) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, " n"], float, Float[np.ndarray, " n"]]:
-    """Gram matrix of the centred features, products with the mean, the mean's norm, and row sums.
-
-    All four add up over blocks of columns, so a layer may come in pieces. Columns are centred before
-    the product, for a large mean would swamp a float32 one: roughly in their own precision, then exactly
-    by centring the products in float64.
-
-    Parameters
-    ----------
-    features
-        Features (n, unit).
-    layer
-        Name of the layer, for errors.
-    sum_weights
-        What each column counts for in the row sums, by default 1.
-
-    Raises
-    ------
-    ResponsesError
-        Values that are NaN, infinite, or so large that their products are.
-    """
-    n, n_units = features.shape
-    weights = np.ones(n_units) if sum_weights is None else sum_weights
-    gram, products, row_sums, mean_norm = np.zeros((n, n)), np.zeros(n), np.zeros(n), 0.0
-    # Values that are not finite are found in the products; numpy need not warn of them as well.
-    with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, n_units, BLOCK):
-            block, weight = features[:, start : start + BLOCK], weights[start : start + BLOCK]
-            shift = block.mean(axis=0)
-            shifted = block - shift
-            gram += shifted @ shifted.T
-            exact = shifted.astype(np.float64)
-            mean = shift + np.full(n, 1 / n) @ exact
-            products += exact @ mean
-            row_sums += exact @ weight + shift @ weight
-            mean_norm += float(mean @ mean)
-        gram, products = _centred(gram), products - products.mean()
-    if not (np.isfinite(gram).all() and np.isfinite(products).all() and np.isfinite(mean_norm)):
-        raise ResponsesError(
-            f"Layer {layer!r} answers with NaN or infinite values, or with values too large to multiply; check "
-            "the network's weights and preprocessing, or leave the layer out."
-        )
-    return gram, products, mean_norm, row_sums
-
-
-def _centred(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Gram matrix of the features centred on their mean row, from that of the features as they are."""
-    towards_mean = gram.mean(axis=1)
-    # In one sum, so that the result is exactly symmetric.
-    return gram - (towards_mean[:, None] + towards_mean[None, :] - towards_mean.mean())

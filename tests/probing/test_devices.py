@@ -9,8 +9,8 @@ from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import BrainalignError
 from brainalign.networks import Preprocessing
 from brainalign.probing import probe
-from brainalign.probing.probe import _Run
 from brainalign.probing.reduction import Reduction
+from brainalign.probing.showing import Showing
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 STIMULI = StimulusSet.from_ids([f"image{i}" for i in range(5)], list(PIXELS))
@@ -32,9 +32,9 @@ def followed(tensor):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_images_go_to_the_device_and_type_of_the_weights(device, dtype):
     network = nn.Conv2d(3, 2, 3).to(dtype)
-    run = _Run(network, STIMULI, Preprocessing(8), Reduction(), 2, torch.device(device))
+    showing = Showing(network, STIMULI, Preprocessing(8), 2, torch.device(device))
     images = followed(torch.zeros(2, 3, 8, 8))
-    assert run._to_network(images).dtype == dtype
+    assert showing._to_network(images).dtype == dtype
     assert images.sent == (torch.device(device), dtype)
 
 

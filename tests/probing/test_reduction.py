@@ -8,8 +8,8 @@ from sklearn.random_projection import johnson_lindenstrauss_min_dim
 
 from brainalign.errors import UnknownNameError
 from brainalign.probing import Representation
+from brainalign.probing.gram_sums import inner_products
 from brainalign.probing.reduction import Reduction, sum_weights
-from brainalign.probing.representation import inner_products
 
 N_STIMULI = 40
 

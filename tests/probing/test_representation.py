@@ -8,7 +8,7 @@ from hypothesis import given
 
 from brainalign.errors import AlignmentError, ResponsesError
 from brainalign.probing import Representation
-from brainalign.probing.representation import BLOCK, inner_products
+from brainalign.probing.gram_sums import BLOCK, inner_products
 
 SIZES = st.tuples(st.integers(2, 12), st.integers(1, 9))
 VALUES = st.floats(-1e3, 1e3, allow_subnormal=False)
