@@ -1,7 +1,19 @@
 """Compare neural networks, layer by layer, with recordings from the brain."""
 
 from brainalign import figures
-from brainalign.compare import Evaluation, evaluate, load_scores, save_scores, score
+from brainalign.compare import (
+    Evaluation,
+    ceiling_test,
+    decode,
+    evaluate,
+    load_scores,
+    partition_variance,
+    permutation_test,
+    save_scores,
+    score,
+    searchlight,
+    sphere_groups,
+)
 from brainalign.data import (
     ImageFile,
     Provenance,
@@ -12,7 +24,7 @@ from brainalign.data import (
     make_responses,
 )
 from brainalign.errors import BrainalignError
-from brainalign.metrics import find_metric
+from brainalign.metrics import error_consistency, find_metric, image_level_consistency
 from brainalign.networks import Preprocessing, load_network
 from brainalign.probing import Representation, probe
 
@@ -25,15 +37,23 @@ __all__ = [
     "Recording",
     "Representation",
     "StimulusSet",
+    "ceiling_test",
+    "decode",
+    "error_consistency",
     "evaluate",
     "figures",
     "find_metric",
+    "image_level_consistency",
     "load_network",
     "load_recording",
     "load_scores",
     "make_rdms",
     "make_responses",
+    "partition_variance",
+    "permutation_test",
     "probe",
     "save_scores",
     "score",
+    "searchlight",
+    "sphere_groups",
 ]

@@ -40,11 +40,7 @@ def show_differences(differences: pd.DataFrame, simulated: bool) -> None:
     if not len(differences):
         return
     mark = "SIMULATED · " if simulated else ""
-    columns = ["difference of", "raw", "95 % interval", "better"]
-    caption = (
-        "Each network at the layer committed on other stimuli. Better: the 95 % interval of the paired "
-        "difference lies above 0; worse: below."
-    )
+    columns = ["difference of", "raw", "95 % interval", "p", "p (Holm)", "better"]
     rows: list[Row] = differences.to_dict("records")
     for (recording, region, metric), group in _grouped(rows, "recording", "region", "metric"):
         lines = [
@@ -52,10 +48,17 @@ def show_differences(differences: pd.DataFrame, simulated: bool) -> None:
                 f"{row['network']} − {row['other']}{_seeds(row)}",
                 number(row["difference"]),
                 f"[{number(row['low'])}, {number(row['high'])}]",
-                "yes" if row["better"] else "worse" if row["high"] < 0 else "no",
+                probability(row["p"]),
+                probability(row["p_holm"]),
+                "yes" if row["better"] else "worse" if row["p"] < 0.05 else "no",
             ]
             for row in group
         ]
+        caption = (
+            "Each network at the layer committed on other stimuli. Better: the 95 % interval of the paired "
+            "difference lies above 0; worse: below. p: two-sided, of this pair alone; Holm: corrected for "
+            f"the {len(group)} pairs of this table"
+        )
         show(f"{mark}Paired differences · {recording} · {region} · {metric}", columns, lines, caption)
 
 
@@ -68,6 +71,17 @@ def number(value: float) -> str:
     ('0.123', '—')
     """
     return f"{value:.3f}" if np.isfinite(value) else "—"
+
+
+def probability(p: float) -> str:
+    """Write a p value to three decimals, what is smaller as ``<0.001``, or a dash where it is not defined.
+
+    Examples
+    --------
+    >>> probability(0.0421), probability(1e-9), probability(float("nan"))
+    ('0.042', '<0.001', '—')
+    """
+    return "<0.001" if p < 0.001 else number(p)
 
 
 def _grouped(rows: list[Row], *keys: str) -> list[tuple[tuple, list[Row]]]:

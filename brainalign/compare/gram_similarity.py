@@ -11,11 +11,14 @@ from brainalign.compare.comparison import Facts, Outcome
 from brainalign.compare.patterns import FEWEST_STIMULI, NO_REPEATS, Patterns, find_patterns
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import halves, labels
+from brainalign.metrics.gram_kernel import GramKernel, gram_of
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.reliability import split_halves
 from brainalign.probing import Representation
 
 Array = np.ndarray
+
+ABOVE_ZERO = "chance is above 0, and higher on the halves of the stimuli by which a committed layer is scored"
 
 N_HALVINGS = 3
 N_CEILING_SPLITS = 20
@@ -26,7 +29,10 @@ class GramSimilarity:
 
     With repeats, the lower ceiling is the similarity h of one half of the repeats to the other, averaged
     over random halves, and the ceiling √(2h/(1 + h)), by Spearman and Brown: a network without noise, held
-    against all repeats, may exceed the likeness of two noisy halves to each other.
+    against all repeats, may exceed the likeness of two noisy halves to each other. Exact for Procrustes
+    similarity without whitening as long as noise finds no agreement with noise. Near the chance level, where
+    there is little but such agreement, the ceiling of any measure but debiased CKA is too high; there is none
+    under it.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class GramSimilarity:
         seed: int,
         metadata: pd.DataFrame | None = None,
     ):
-        self._kernel = metric.kernel
+        self._kernel: GramKernel = metric.kernel
         patterns = find_patterns(responses, owner)
-        self._gram = _gram(patterns.mean)
+        self._responses = patterns.mean
         n = len(patterns.stimuli)
         subjects = set(patterns.subjects)
         half, notes = self._split_half(patterns, np.random.default_rng(seed))
+        if metric.chance != 0:
+            notes += (ABOVE_ZERO,)
         self.facts = Facts(
             stimuli=patterns.stimuli,
             subject=subjects.pop() if len(subjects) == 1 else "",
@@ -53,7 +61,7 @@ class GramSimilarity:
             ceiling_lower=half,
             notes=notes,
         )
-        self.resamples = Resamples.draw(n_resamples, n, 0, seed)
+        self.resamples = Resamples.draw(n_resamples, n, 0, seed, of_pairs=True)
         groups = labels(metadata, "image", patterns.stimuli)
         self._halves = halves(n, N_HALVINGS, np.random.default_rng(seed), groups)
 
@@ -78,14 +86,14 @@ class GramSimilarity:
             replicates=whole[None, 1:],
             choosing=np.array(choosing),
             scoring=np.array(scoring),
-            note="" if np.isfinite(whole[0]) else "nothing stands out of the sampling noise",
+            note=self._kernel.note(layer.gram, self._responses),
         )
 
     def _values(self, gram: Float[Array, "n n"], rows: Int[Array, " row"]) -> Float[Array, " value"]:
         """Similarity on some stimuli: observed, then in each bootstrap sample."""
         block = np.ix_(rows, rows)
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
-        return self._kernel.resampled(gram[block], self._gram[block], counts)
+        return self._kernel.resampled(gram[block], self._responses[rows], counts)
 
     def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
         """Similarity of halves of the repeats, over the stimuli of which every unit has two."""
@@ -95,12 +103,10 @@ class GramSimilarity:
         if repeated.sum() < FEWEST_STIMULI:
             return float("nan"), (NO_REPEATS,)
         splits = [split_halves(patterns.repeats[repeated], generator) for _ in range(N_CEILING_SPLITS)]
-        half = float(np.mean([self._kernel.value(_gram(one), _gram(other)) for one, other in splits]))
-        if not half > 0:
-            return float("nan"), ("no ceiling: halves of the repeats are not alike",)
+        likeness = np.array([self._kernel.value(gram_of(one), other) for one, other in splits])
+        one, other = splits[int(np.isnan(likeness).argmax())]
+        half, chance = float(np.mean(likeness)), self._kernel.chance(gram_of(one), other)
+        if not half > chance:
+            reason = self._kernel.note(gram_of(one), other) if np.isnan(half) else ""
+            return float("nan"), (f"no ceiling: {reason or 'halves of the repeats are not alike'}",)
         return half, ()
-
-
-def _gram(responses: Float[Array, "stimulus unit"]) -> Float[Array, "stimulus stimulus"]:
-    centred = responses - responses.mean(axis=0)
-    return centred @ centred.T

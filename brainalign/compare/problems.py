@@ -3,19 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import xarray as xr
 
 from brainalign.compare.comparison import Comparison
+from brainalign.compare.decoding import Decoding
 from brainalign.compare.gram_similarity import GramSimilarity
+from brainalign.compare.joint_predictivity import JointPredictivity
+from brainalign.compare.matching import Matching
 from brainalign.compare.predictivity import Predictivity
 from brainalign.compare.rdm_comparison import RdmComparison
+from brainalign.compare.reverse_predictivity import ReversePredictivity
+from brainalign.compare.weighted_rsa import WeightedRsa
 from brainalign.data import Recording
 from brainalign.errors import NeedsError
 from brainalign.metrics import Metric
 
 FAMILIES: dict[str, Callable[..., Comparison]] = {
     "predictivity": Predictivity,
+    "joint_predictivity": JointPredictivity,
+    "reverse": ReversePredictivity,
+    "matching": Matching,
+    "decoding": Decoding,
     "rdm": RdmComparison,
+    "joint_rdm": WeightedRsa,
     "gram": GramSimilarity,
 }
 
@@ -43,24 +54,27 @@ def make_problems(
 
 def _problem(recording: Recording, region: str, metric: Metric, n_resamples: int, seed: int) -> Problem:
     owner = f"Region {region!r} of {recording.name!r}"
-    has = provides(recording[region])
+    metadata = None if recording.stimuli is None else recording.stimuli.metadata
+    has = provides(recording[region], metadata)
     missing = metric.needs - has
     if missing:
         words = f"{owner} has no {' and no '.join(sorted(missing))}, which {metric.name} needs"
         return Problem(region, metric, None, words)
     try:
         family = FAMILIES[metric.family]
-        metadata = None if recording.stimuli is None else recording.stimuli.metadata
         return Problem(region, metric, family(metric, recording[region], owner, n_resamples, seed, metadata))
     except NeedsError as error:
         return Problem(region, metric, None, str(error))
 
 
-def provides(region: xr.DataArray) -> set[str]:
-    """Give what metrics may ask for and a region, together with any network, has."""
+def provides(region: xr.DataArray, metadata: pd.DataFrame | None = None) -> set[str]:
+    """Give what metrics may ask for and a region, together with any network and its stimuli's metadata, has."""
+    has = {"gram", "features", "rdm"}
+    if metadata is not None and len(metadata.columns):
+        has.add("labels")
     if "other_stimulus" in region.dims:
-        return {"gram", "features", "rdm"}
-    has = {"gram", "features", "rdm", "responses"}
+        return has
+    has.add("responses")
     if "repeat" in region.dims or "trial" in region.dims:
         has.add("repeats")
     if "time" in region.dims:

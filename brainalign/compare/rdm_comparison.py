@@ -8,13 +8,14 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from brainalign.compare.comparison import Facts, Outcome
-from brainalign.compare.patterns import Patterns, check_enough_stimuli, find_patterns
+from brainalign.compare.patterns import FEWEST_STIMULI, Patterns, check_enough_stimuli, find_patterns
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import halves, labels
 from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.noise_ceiling import average_visits, noise_ceiling
-from brainalign.metrics.rdm import rdm_from_features, to_condensed
+from brainalign.metrics.noise_precision import units_with_noise
+from brainalign.metrics.rdm import to_condensed
 from brainalign.metrics.rsa import RdmKernel
 from brainalign.probing import Representation
 
@@ -28,7 +29,8 @@ class RdmComparison:
 
     The value is the comparator between the layer's matrix and each subject's, averaged over subjects.
     With three subjects or more the ceilings are Nili et al.'s (2014). In the bootstrap the pairs of one
-    stimulus with itself are dropped.
+    stimulus with itself are dropped. Where noise is normalised, it is each subject's own, and units that have
+    none are left out and counted as masked.
     """
 
     def __init__(
@@ -41,16 +43,21 @@ class RdmComparison:
         metadata: pd.DataFrame | None = None,
     ):
         self._kernel: RdmKernel = metric.kernel
+        self._variances: Array | None = None
         if "other_stimulus" in region.dims:
             stimuli, self._subjects, self._rdms = _given_rdms(region, owner)
             n_units = n_masked = None
         else:
             patterns = find_patterns(region, owner)
-            stimuli, self._subjects, self._rdms = _rdms_of(patterns, self._kernel.method, owner)
-            n_units, n_masked = len(patterns.units), patterns.n_masked
+            n_found = len(patterns.units)
+            if self._kernel.needs_repeats:
+                patterns = with_noise(patterns, owner)
+            self._subjects, self._rdms, self._variances = _rdms_of(patterns, self._kernel, owner)
+            stimuli, n_units = patterns.stimuli, len(patterns.units)
+            n_masked = patterns.n_masked + n_found - n_units
         lower, upper, notes = float("nan"), float("nan"), ()
         if len(self._subjects) >= 3:
-            lower, upper = noise_ceiling(self._rdms, self._kernel.comparator)
+            lower, upper = noise_ceiling(self._rdms, self._kernel.comparator, self._variances)
         else:
             notes = (f"no ceiling: it takes three subjects, there are {len(self._subjects)}",)
         self.facts = Facts(
@@ -62,7 +69,7 @@ class RdmComparison:
             ceiling_lower=lower,
             notes=notes,
         )
-        self.resamples = Resamples.draw(n_resamples, len(stimuli), len(self._subjects), seed)
+        self.resamples = Resamples.draw(n_resamples, len(stimuli), len(self._subjects), seed, of_pairs=True)
         groups = labels(metadata, "image", stimuli)
         self._halves = halves(len(stimuli), N_HALVINGS, np.random.default_rng(seed), groups)
 
@@ -107,9 +114,10 @@ class RdmComparison:
         self, rdms: Float[Array, "layer pair"], rows: Int[Array, " row"]
     ) -> tuple[Float[Array, "layer value"], Float[Array, "layer subject"]]:
         """Mean over subjects on some stimuli: observed, then in each bootstrap sample of each kind."""
-        layers, subjects = _on(rdms, rows), _on(self._rdms, rows)
+        layers, subjects = rdms_on(rdms, rows), rdms_on(self._rdms, rows)
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
-        compared = self._kernel.resampled(layers, subjects, counts)
+        variances = None if self._variances is None else self._variances[:, rows]
+        compared = self._kernel.resampled(layers, subjects, counts, variances)
         observed = compared[:, 0]
         by_stimuli = compared[:, 1:].mean(axis=2)
         if self.resamples.subjects is None:
@@ -120,7 +128,7 @@ class RdmComparison:
         return np.column_stack([observed.mean(axis=1), both, by_subjects, by_stimuli]), observed
 
 
-def _on(rdms: Float[Array, "matrix pair"], rows: Int[Array, " row"]) -> Float[Array, "matrix kept"]:
+def rdms_on(rdms: Float[Array, "matrix pair"], rows: Int[Array, " row"]) -> Float[Array, "matrix kept"]:
     """Keep the pairs among some of the stimuli."""
     first, second = np.triu_indices(len(rows), 1)
     n = round((1 + np.sqrt(1 + 8 * rdms.shape[1])) / 2)
@@ -138,12 +146,35 @@ def _given_rdms(region: xr.DataArray, owner: str) -> tuple[tuple[str, ...], list
     return tuple(ordered["stimulus"].values.tolist()), subjects, rdms
 
 
-def _rdms_of(patterns: Patterns, method: str, owner: str) -> tuple[tuple[str, ...], list[str], Array]:
-    """Stimuli, subjects, and each subject's condensed matrix, computed from mean responses."""
+def with_noise(patterns: Patterns, owner: str) -> Patterns:
+    """Leave the units whose noise the repeats show."""
+    if patterns.repeats is None:
+        raise NeedsError(
+            f"{owner} has no repeats, or of fewer than {FEWEST_STIMULI} stimuli, so its noise is unknown; use "
+            "a dissimilarity that needs no noise, such as rsa:rdm=squared_euclidean."
+        )
+    noisy = units_with_noise(patterns.repeats)
+    if not noisy.any():
+        raise NeedsError(
+            f"{owner}: none of the {noisy.size} units has two repeats of a stimulus that differ, so there is "
+            "no noise to normalise; use rsa:rdm=squared_euclidean."
+        )
+    return patterns.only(noisy)
+
+
+def _rdms_of(
+    patterns: Patterns, kernel: RdmKernel, owner: str
+) -> tuple[list[str], Float[Array, "subject pair"], Float[Array, "subject stimulus"] | None]:
+    """Subjects, each one's condensed matrix, and the noise of its mean responses to each stimulus."""
     names = np.array(patterns.subjects, dtype=object)
     subjects = list(dict.fromkeys(patterns.subjects))
-    try:
-        rdms = [rdm_from_features(patterns.mean[:, names == subject], method) for subject in subjects]
-    except ResponsesError as error:
-        raise NeedsError(f"{owner}: {error}") from error
-    return patterns.stimuli, subjects, np.stack(rdms)
+    found = []
+    for subject in subjects:
+        own = names == subject
+        repeats = None if patterns.repeats is None else patterns.repeats[:, own]
+        try:
+            found.append(kernel.of_subject(patterns.mean[:, own], repeats))
+        except ResponsesError as error:
+            raise NeedsError(f"{owner}: {error}") from error
+    rdms, variances = zip(*found, strict=True)
+    return subjects, np.stack(rdms), None if variances[0] is None else np.stack(variances)

@@ -6,20 +6,41 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from brainalign.errors import UnknownNameError
+from brainalign.metrics.banded import ridge_banded
+from brainalign.metrics.canonical import pwcca, svcca
 from brainalign.metrics.cka import cka_metric
+from brainalign.metrics.decoding import decoding
+from brainalign.metrics.matching import one_to_one, soft_matching
 from brainalign.metrics.metric import Metric
+from brainalign.metrics.pcr import pcr
 from brainalign.metrics.pls import pls
+from brainalign.metrics.procrustes import procrustes
+from brainalign.metrics.reverse import reverse_ridge
 from brainalign.metrics.ridge import ridge, ridge_fixed
 from brainalign.metrics.rsa import rsa
+from brainalign.metrics.weighted_rsa import rsa_weighted
 from brainalign.names import snake_case, unknown_name
 
 METRICS: dict[str, Callable[..., Metric]] = {
     "rsa": rsa,
+    "rsa_weighted": rsa_weighted,
     "ridge": ridge,
     "ridge_fixed": ridge_fixed,
     "pls": pls,
+    "pcr": pcr,
+    "ridge_banded": ridge_banded,
+    "reverse_ridge": reverse_ridge,
+    "one_to_one": one_to_one,
+    "soft_matching": soft_matching,
+    "decoding": decoding,
     "cka": cka_metric,
+    "procrustes": procrustes,
+    "svcca": svcca,
+    "pwcca": pwcca,
 }
+
+FROM_ZERO = frozenset({"procrustes:alpha"})
+"""Numbers that may be 0; all others are above."""
 
 
 def find_metric(name: str) -> Metric:
@@ -66,8 +87,9 @@ def _read(option: str, value: str, default: object) -> object:
             number = type(default)(value)
         except ValueError:
             number = -1
-        if not 0 < number < math.inf:
+        if not 0 <= number < math.inf or (number == 0 and option not in FROM_ZERO):
             kind = "whole number" if isinstance(default, int) else "number"
-            raise UnknownNameError(f"Option {option} is {value!r}; expected a {kind} above 0.")
+            bound = "of 0 or above" if option in FROM_ZERO else "above 0"
+            raise UnknownNameError(f"Option {option} is {value!r}; expected a {kind} {bound}.")
         return number
     return snake_case(value)

@@ -6,12 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from brainalign.errors import ResponsesError
+from brainalign.metrics.gram_kernel import (
+    NEGLIGIBLE,
+    GramMatrix,
+    Multiplicity,
+    Responses,
+    centred_gram,
+    gram_of,
+)
 from brainalign.metrics.metric import Metric
-
-NEGLIGIBLE = 1e-12
-"""Share of a Gram matrix's own size under which what is left of it is rounding."""
-
-GramMatrix = Float[np.ndarray, "n n"]
 
 
 def cka(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
@@ -89,7 +92,7 @@ def resampled_cka(
     """
     _check(gram_x, gram_y, multiplicity)
     counts = multiplicity.T.astype(np.float64)
-    x, y = (_Weighted.of(_centred(gram), counts, debiased) for gram in (gram_x, gram_y))
+    x, y = (_Weighted.of(centred_gram(gram), counts, debiased) for gram in (gram_x, gram_y))
     hsic = _sum_over_tuples if debiased else _sum_over_pairs
     (shared, _), (own_x, size_x), (own_y, size_y) = (hsic(a, b, counts) for a, b in ((x, y), (x, x), (y, y)))
     defined = (own_x > NEGLIGIBLE * size_x) & (own_y > NEGLIGIBLE * size_y) & ((counts > 0).sum(axis=0) >= 4)
@@ -105,30 +108,34 @@ def cka_chance(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) ->
     """
     if debiased:
         return 0.0
-    x, y = _centred(gram_x), _centred(gram_y)
+    x, y = centred_gram(gram_x), centred_gram(gram_y)
     sizes = np.linalg.norm(x) * np.linalg.norm(y) * (len(x) - 1)
     return float(np.trace(x) * np.trace(y) / sizes) if sizes > 0 else float("nan")
 
 
 @dataclass(frozen=True)
 class CkaKernel:
-    """CKA with its estimator chosen."""
+    """CKA of a layer's Gram matrix with a region's responses, its estimator chosen."""
 
     debiased: bool
 
-    def value(self, gram_x: GramMatrix, gram_y: GramMatrix) -> float:
-        """Compare two Gram matrices."""
-        return cka(gram_x, gram_y, self.debiased)
+    def value(self, gram: GramMatrix, responses: Responses) -> float:
+        """Compare a layer with a region."""
+        return cka(gram, gram_of(responses), self.debiased)
 
     def resampled(
-        self, gram_x: GramMatrix, gram_y: GramMatrix, multiplicity: Int[np.ndarray, "resample stimulus"]
+        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
     ) -> Float[np.ndarray, " resample"]:
         """Compare them in every resample of the stimuli."""
-        return resampled_cka(gram_x, gram_y, multiplicity, self.debiased)
+        return resampled_cka(gram, gram_of(responses), multiplicity, self.debiased)
 
-    def chance(self, gram_x: GramMatrix, gram_y: GramMatrix) -> float:
+    def chance(self, gram: GramMatrix, responses: Responses) -> float:
         """Give the expectation when the stimuli of one side are permuted."""
-        return cka_chance(gram_x, gram_y, self.debiased)
+        return cka_chance(gram, gram_of(responses), self.debiased)
+
+    def note(self, gram: GramMatrix, responses: Responses) -> str:
+        """Say why there is no value."""
+        return "" if np.isfinite(self.value(gram, responses)) else "nothing stands out of the sampling noise"
 
 
 def cka_metric(debiased: bool = True) -> Metric:
@@ -197,15 +204,6 @@ def _sum_over_tuples(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndar
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("sr,sr->r", a, b)
-
-
-def _centred(gram: np.ndarray) -> np.ndarray:
-    """Centre the features: the value is the same, and fewer digits cancel. Zero if nothing is left."""
-    gram = np.asarray(gram, dtype=np.float64)
-    rows = gram.mean(axis=0)
-    centred = gram - rows[:, None] - rows + rows.mean()
-    size = np.abs(gram).max()
-    return centred if np.abs(centred).max() > NEGLIGIBLE * size else np.zeros_like(gram)
 
 
 def _check(gram_x: np.ndarray, gram_y: np.ndarray, multiplicity: np.ndarray) -> None:

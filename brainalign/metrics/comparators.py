@@ -1,8 +1,8 @@
 """Comparators: how alike two RDMs are, over the pairs of stimuli.
 
 Every kernel takes one RDM and a stack of them, condensed, and gives one value each. An RDM in which all
-pairs are equally dissimilar orders nothing: its value is NaN, under every comparator but ``cosine``, which
-is NaN for an RDM of zeros only. NaN in gives NaN out.
+pairs are equally dissimilar orders nothing: its value is NaN, under every comparator but ``cosine`` and
+``cosine_cov``, which are NaN for an RDM of zeros only. NaN in gives NaN out.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import kendalltau, rankdata
 
+from brainalign.metrics.whitened import whiten
 from brainalign.names import snake_case, unknown_name
 
 Rdm = Float[np.ndarray, " pair"]
 Rdms = Float[np.ndarray, "subject pair"]
 PerSubject = Float[np.ndarray, " subject"]
+Covariance = Float[np.ndarray, "n n"]
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,25 @@ class Comparator:
     Parameters
     ----------
     compare
-        (RDM, RDMs) → one value for each of the RDMs.
+        (RDM, RDMs) → one value for each of the RDMs. The whitened ones take a covariance as well.
     chance
         (RDM, RDM) → the exact expectation of `compare` over all orders of the stimuli of one of them.
     normalise
         What is done to each subject's RDM before a noise ceiling averages them.
     label
         What the value is, for axes and tables.
+    absolute
+        Whether zero dissimilarity means something, so that an RDM of equal dissimilarities has a value.
+    whitened
+        Whether the noise that dissimilarities share is divided out: right for squared distances only.
     """
 
-    compare: Callable[[Rdm, Rdms], PerSubject]
+    compare: Callable[..., PerSubject]
     chance: Callable[[Rdm, Rdm], float]
     normalise: Callable[[Rdms], Rdms]
     label: str
+    absolute: bool = False
+    whitened: bool = False
 
 
 def pearson(x: Rdm, y: Rdms) -> PerSubject:
@@ -89,6 +97,26 @@ def cosine(x: Rdm, y: Rdms) -> PerSubject:
     return _cosines(x, y)
 
 
+def cosine_cov(x: Rdm, y: Rdms, covariance: Covariance | None = None) -> PerSubject:
+    r"""Whitened cosine: :math:`x^T V^{-1} y / \sqrt{x^T V^{-1} x \; y^T V^{-1} y}`.
+
+    V is the covariance of squared distances of noise (`brainalign.metrics.whitened`), from the covariance of
+    the stimuli's mean patterns; without one they are equally noisy and independent, and the value is the linear
+    CKA of the representations. O(n³).
+
+    References
+    ----------
+    Diedrichsen et al. (2021), Neurons Behav Data Anal Theory 5(3), arXiv:2007.02789.
+    """
+    return _cosines(whiten(x[None], covariance)[0], whiten(y, covariance))
+
+
+def corr_cov(x: Rdm, y: Rdms, covariance: Covariance | None = None) -> PerSubject:
+    """Whitened correlation: `cosine_cov` of RDMs less their mean over pairs."""
+    centred = x - x.mean(), y - y.mean(axis=1, keepdims=True)
+    return _blank_constant(cosine_cov(*centred, covariance), x, y)
+
+
 def normalise_to_ranks(rdms: Rdms) -> Rdms:
     """Rank the pairs of each RDM, ties sharing their mean rank."""
     return rankdata(rdms, axis=1)
@@ -124,12 +152,28 @@ def cosine_chance(x: Rdm, y: Rdm) -> float:
     return float(x.sum() * y.sum() / (len(x) * lengths)) if lengths > 0 else float("nan")
 
 
+def cosine_cov_chance(x: Rdm, y: Rdm) -> float:
+    r"""Chance of the whitened cosine: :math:`\sum x \sum y \,/\, (2 n p \lVert x\rVert_V \lVert y\rVert_V)`.
+
+    Over n equally noisy stimuli with p pairs; the RDM of ones is an eigenvector of V, of eigenvalue 2 n. Where
+    stimuli differ in noise an order of them changes the lengths a little, and the value is approximate.
+    """
+    n_pairs = len(x)
+    white_x, white_y, one = whiten(np.stack([x, y, np.ones(n_pairs)]))
+    lengths = np.linalg.norm(white_x) * np.linalg.norm(white_y)
+    return float(x.mean() * y.mean() * (one @ one) / lengths) if lengths > 0 else float("nan")
+
+
 COMPARATORS: dict[str, Comparator] = {
     "spearman": Comparator(spearman, zero_chance, normalise_to_ranks, "Spearman ρ"),
     "pearson": Comparator(pearson, zero_chance, normalise_to_z_scores, "Pearson r"),
     "kendall_tau_a": Comparator(kendall_tau_a, zero_chance, normalise_to_ranks, "Kendall τa"),
     "rho_a": Comparator(rho_a, zero_chance, normalise_to_ranks, "ρa"),
-    "cosine": Comparator(cosine, cosine_chance, normalise_to_unit_length, "cosine"),
+    "cosine": Comparator(cosine, cosine_chance, normalise_to_unit_length, "cosine", absolute=True),
+    "cosine_cov": Comparator(
+        cosine_cov, cosine_cov_chance, normalise_to_unit_length, "whitened cosine", absolute=True, whitened=True
+    ),
+    "corr_cov": Comparator(corr_cov, zero_chance, normalise_to_z_scores, "whitened Pearson r", whitened=True),
 }
 """Every comparator of RDMs, by name."""
 

@@ -12,14 +12,19 @@ MIN_SUBJECTS = 3
 """With two subjects the lower bound is one correlation, and says nothing of its own spread."""
 
 
-def noise_ceiling(rdms: Float[np.ndarray, "subject pair"], comparator: str) -> tuple[float, float]:
+def noise_ceiling(
+    rdms: Float[np.ndarray, "subject pair"],
+    comparator: str,
+    variances: Float[np.ndarray, "subject stimulus"] | None = None,
+) -> tuple[float, float]:
     """Lower and upper bound of the best score that a model can reach against these subjects.
 
     Upper: each subject against the mean of all, itself included. Lower: each against the mean of the others.
     RDMs are normalised before they are averaged as the comparator demands: to ranks for ``spearman``,
-    ``rho_a`` and ``kendall_tau_a``, to z-scores for ``pearson``, to unit length for ``cosine``; for τa the
-    mean rank is not the best possible RDM, so its upper bound is approximate. These are the conventions of
-    ``rsatoolbox.inference.boot_noise_ceiling``.
+    ``rho_a`` and ``kendall_tau_a``, to z-scores for ``pearson`` and ``corr_cov``, to unit length for ``cosine``
+    and ``cosine_cov``. For τa and the whitened comparators that mean is not quite the best possible RDM, so
+    their upper bounds are approximate (for the latter by less than 0.001, in human cortex). The conventions
+    are those of ``rsatoolbox.inference.boot_noise_ceiling``.
 
     Parameters
     ----------
@@ -27,6 +32,9 @@ def noise_ceiling(rdms: Float[np.ndarray, "subject pair"], comparator: str) -> t
         Condensed RDMs, one a subject; repeated visits averaged first (`average_visits`).
     comparator
         A name in `COMPARATORS`.
+    variances
+        For whitened comparators: noise variance of each stimulus's mean pattern in each subject, by which that
+        subject's RDM is compared; None where stimuli are equally noisy.
 
     Returns
     -------
@@ -52,9 +60,11 @@ def noise_ceiling(rdms: Float[np.ndarray, "subject pair"], comparator: str) -> t
     how = COMPARATORS[find_comparator(comparator)]
     normalised = how.normalise(rdms)
     total = normalised.sum(axis=0)
-    upper = how.compare(total / len(rdms), rdms)
+    noise = [()] * len(rdms) if variances is None else [(np.diag(own),) for own in variances]
+    upper = [how.compare(total / len(rdms), rdms[k : k + 1], *own)[0] for k, own in enumerate(noise)]
     lower = [
-        how.compare((total - own) / (len(rdms) - 1), rdms[k : k + 1])[0] for k, own in enumerate(normalised)
+        how.compare((total - normalised[k]) / (len(rdms) - 1), rdms[k : k + 1], *own)[0]
+        for k, own in enumerate(noise)
     ]
     return float(np.mean(lower)), float(np.mean(upper))
 

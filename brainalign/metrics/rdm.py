@@ -1,6 +1,6 @@
 """Representational dissimilarity matrices (RDMs) from a Gram matrix, and the shapes they come in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -90,8 +90,8 @@ _PDIST_METRICS: dict[str, Literal["euclidean", "sqeuclidean", "correlation", "co
 }
 
 
-def find_rdm_method(name: str) -> str:
-    """Give the catalogue's name of an RDM method, hyphens allowed.
+def find_rdm_method(name: str, also: Iterable[str] = ()) -> str:
+    """Give the catalogue's name of an RDM method, or of one that is known `also`; hyphens allowed.
 
     Examples
     --------
@@ -99,8 +99,9 @@ def find_rdm_method(name: str) -> str:
     'squared_euclidean'
     """
     method = snake_case(name)
-    if method not in RDM_METHODS:
-        raise unknown_name("RDM method", name, RDM_METHODS)
+    known = [*RDM_METHODS, *also]
+    if method not in known:
+        raise unknown_name("RDM method", name, known)
     return method
 
 
@@ -144,8 +145,9 @@ def rdm_from_features(features: Float[np.ndarray, "stimulus unit"], method: str)
 
 def to_condensed(square: Float[np.ndarray, "*stack n n"]) -> Float[np.ndarray, "*stack pair"]:
     """Take the row-major upper triangle, without the diagonal, of one RDM or a stack of them."""
-    rows, columns = np.triu_indices(square.shape[-1], 1)
-    return square[..., rows, columns]
+    # Row by row: several times faster than by the indices of the triangle.
+    rows = [square[..., row, row + 1 :] for row in range(square.shape[-1])]
+    return np.concatenate(rows, axis=-1)
 
 
 def to_square(condensed: Float[np.ndarray, "*stack pair"]) -> Float[np.ndarray, "*stack n n"]:
@@ -182,7 +184,9 @@ def n_stimuli_of(n_pairs: int) -> int:
 
 
 def _covariances(raw_gram: np.ndarray, row_sums: np.ndarray, n_units: int) -> np.ndarray:
-    return raw_gram - np.outer(row_sums, row_sums) / n_units
+    covariances = np.outer(row_sums, row_sums / -n_units)
+    covariances += raw_gram
+    return covariances
 
 
 def _flat(raw_gram: np.ndarray, row_sums: np.ndarray, n_units: int) -> np.ndarray:
@@ -199,7 +203,10 @@ _UNDEFINED = {"correlation": _flat, "cosine": _silent}
 
 def _one_minus_cosine(products: np.ndarray) -> np.ndarray:
     lengths = np.sqrt(np.diagonal(products))
-    return 1.0 - np.clip(to_condensed(products / np.outer(lengths, lengths)), -1.0, 1.0)
+    cosines = np.outer(lengths, lengths)
+    cosines = to_condensed(np.divide(products, cosines, out=cosines))
+    np.clip(cosines, -1.0, 1.0, out=cosines)
+    return np.subtract(1.0, cosines, out=cosines)
 
 
 def _raise_if_undefined(raw_gram: np.ndarray, row_sums: np.ndarray, n_units: int, method: str) -> None:

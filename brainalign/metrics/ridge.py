@@ -7,6 +7,9 @@ from brainalign.metrics.metric import Metric
 
 Array = np.ndarray
 
+MEMORY = 128 * 2**20
+"""Bytes that the residuals of one block of units may take, about."""
+
 
 def ridge_leave_one_out(
     train_gram: Float[Array, "train train"],
@@ -37,24 +40,79 @@ def ridge_leave_one_out(
     tuple
         Predictions for the test stimuli and the penalty chosen for each unit.
     """
-    n = len(train_gram)
     mean = responses.mean(axis=0)
-    eigenvalues, axes = np.linalg.eigh(train_gram)
-    # What is only rounding is no direction of the features; divided by a small penalty it would grow.
-    held = eigenvalues > n * np.finfo(float).eps * eigenvalues[-1]
-    eigenvalues, axes = eigenvalues[held], axes[:, held]
     centred = responses - mean
-    projected = axes.T @ centred
-    squared_axes = axes**2
-    errors = np.empty((len(alphas), responses.shape[1]))
-    for row, alpha in enumerate(alphas):
-        shrinkage = eigenvalues / (eigenvalues + alpha)
-        residual = centred - axes @ (shrinkage[:, None] * projected)
-        leverage = 1 / n + squared_axes @ shrinkage
-        errors[row] = np.mean((residual / (1 - leverage)[:, None]) ** 2, axis=0)
+    eigenvalues, axes = spectrum(train_gram)
+    errors = leave_one_out_errors(eigenvalues, axes, centred, alphas)
     chosen = alphas[np.argmin(errors, axis=0)]
-    dual = axes @ (projected / (eigenvalues[:, None] + chosen[None, :]))
+    dual = axes @ ((axes.T @ centred) / (eigenvalues[:, None] + chosen[None, :]))
     return cross_gram @ dual + mean, chosen
+
+
+def spectrum(
+    train_gram: Float[Array, "train train"],
+) -> tuple[Float[Array, " axis"], Float[Array, "train axis"]]:
+    """Eigenvalues, ascending, and eigenvectors of a Gram matrix, those that are only rounding left out.
+
+    What is only rounding is no direction of the features; divided by a small penalty it would grow.
+    """
+    eigenvalues, axes = np.linalg.eigh(train_gram)
+    held = eigenvalues > len(train_gram) * np.finfo(float).eps * eigenvalues[-1]
+    return eigenvalues[held], axes[:, held]
+
+
+def leave_one_out_errors(
+    eigenvalues: Float[Array, " axis"],
+    axes: Float[Array, "train axis"],
+    centred_responses: Float[Array, "train unit"],
+    alphas: Float[Array, " alpha"],
+) -> Float[Array, "alpha unit"]:
+    """Mean squared error of predicting each stimulus from the others, for every penalty and unit.
+
+    Parameters
+    ----------
+    eigenvalues, axes
+        The centred Gram matrix's, by :func:`spectrum`.
+    centred_responses
+        Responses less each unit's mean.
+    alphas
+        Penalties, in the units of the Gram matrix.
+    """
+    n, n_units = centred_responses.shape
+    projected = axes.T @ centred_responses
+    missed = centred_responses - axes @ projected
+    # With F = α/(Λ + α), what each penalty leaves of a direction: residual = missed + QFQᵀY, and
+    # 1 − Hᵢᵢ likewise. Neither is a small difference of large numbers.
+    left = alphas / (eigenvalues[:, None] + alphas)
+    squared_axes = axes**2
+    unexplained = (1 - 1 / n - squared_axes.sum(axis=1))[:, None] + squared_axes @ left
+    curves, mixing = _few_curves(eigenvalues, alphas)
+    errors = np.empty((len(alphas), n_units))
+    block = max(1, MEMORY // (8 * n * (len(mixing) + 2 * len(alphas))))
+    for start in range(0, n_units, block):
+        units = slice(start, start + block)
+        weighted = projected[:, units, None] * curves[:, None, :]
+        residual = np.tensordot(axes, weighted, axes=1) @ mixing
+        residual += missed[:, units, None]
+        residual /= unexplained[:, None, :]
+        errors[:, units] = np.mean(np.square(residual, out=residual), axis=0).T
+    return errors
+
+
+def _few_curves(
+    eigenvalues: Float[Array, " axis"], alphas: Float[Array, " alpha"]
+) -> tuple[Float[Array, "axis curve"], Float[Array, "curve alpha"]]:
+    """Write α/(Λ + α), for all penalties, as mixtures of few curves over the axes, exact to rounding.
+
+    Neighbouring penalties shrink much alike: a hundred of them need some thirty curves, and each curve
+    costs a product with the axes where each penalty would.
+    """
+    least = eigenvalues.min(initial=np.inf)
+    # Of equal height, so that a small penalty's curve is as exact as a large one's.
+    level = (least + alphas) / (eigenvalues[:, None] + alphas)
+    curves, lengths, mixing = np.linalg.svd(level, full_matrices=False)
+    held = lengths > np.finfo(float).eps * lengths.max(initial=0)
+    return curves[:, held] * lengths[held], mixing[held] * (alphas / (least + alphas))
 
 
 def relative_alphas(train_gram: Float[Array, "train train"], n_alphas: int) -> Float[Array, " alpha"]:

@@ -6,25 +6,32 @@ computed from these weights, exactly as it would be from the copies.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from brainalign.errors import ResponsesError
-from brainalign.metrics.comparators import find_comparator
+from brainalign.metrics.comparators import COMPARATORS, find_comparator
 from brainalign.metrics.kendall import concordance
 from brainalign.metrics.rdm import n_stimuli_of
+from brainalign.metrics.whitened import resampled_cosines
 
 MEMORY = 256 * 2**20
 """Bytes that the working arrays of one call may take, about."""
 
+_TINY = np.finfo(np.float64).tiny
+
 Layers = Float64[np.ndarray, "layer pair"]
 Subjects = Float64[np.ndarray, "subject pair"]
+Variances = Float64[np.ndarray, "_ _"]
 Multiplicity = Int[np.ndarray, "resample stimulus"]
 Resampled = Float64[np.ndarray, "layer resample subject"]
 
 
-def resampled_comparison(x: Layers, y: Subjects, multiplicity: Multiplicity, comparator: str) -> Resampled:
+def resampled_comparison(
+    x: Layers, y: Subjects, multiplicity: Multiplicity, comparator: str, variances: Variances | None = None
+) -> Resampled:
     """Compare every layer's RDM with every subject's in every resample of the stimuli.
 
     Equal to repeating each stimulus as often as it was drawn, dropping the pairs of one stimulus with
@@ -38,28 +45,36 @@ def resampled_comparison(x: Layers, y: Subjects, multiplicity: Multiplicity, com
         How often each resample drew each stimulus.
     comparator
         A name in `COMPARATORS`.
+    variances
+        Noise variance of each stimulus's mean pattern in each subject, for whitened comparators; None where
+        stimuli are equally noisy. Copies of a stimulus count as conditions whose noise is independent.
 
     Returns
     -------
     :
-        NaN where either RDM is constant over the pairs drawn (``cosine``: zero).
+        NaN where either RDM is constant over the pairs drawn (``cosine`` and ``cosine_cov``: zero).
 
     Raises
     ------
     ResponsesError
-        Shapes that do not fit, dissimilarities that are not finite, or negative counts.
+        Shapes that do not fit, dissimilarities that are not finite, negative counts, or variances that are
+        not positive or that the comparator has no use for.
     """
     name = find_comparator(comparator)
+    how, resample = COMPARATORS[name], _RESAMPLERS[name]
     _check(x, y, multiplicity)
+    if variances is not None:
+        _check_variances(variances, (len(y), multiplicity.shape[1]), name)
+        resample = partial(resample, variances=variances)
     multiplicity = multiplicity.astype(np.int64)
-    constant = _zero if name == "cosine" else _constant
+    constant = _zero if how.absolute else _constant
     undefined_y = np.stack([constant(row, multiplicity) for row in y], axis=1)
     result = np.empty((len(x), len(multiplicity), len(y)))
     # A layer costs at most three arrays of float64 over the pairs, and so does a subject.
     block = max(1, MEMORY // (24 * y.shape[1]) - len(y))
     for start in range(0, len(x), block):
         rows = slice(start, start + block)
-        result[rows] = _RESAMPLERS[name](x[rows], y, multiplicity)
+        result[rows] = resample(x[rows], y, multiplicity)
         undefined_x = np.stack([constant(row, multiplicity) for row in x[rows]])
         result[rows][undefined_x[:, :, None] | undefined_y] = np.nan
     return result
@@ -76,6 +91,18 @@ def _check(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> None:
         raise ResponsesError("RDMs to be resampled hold NaN or infinite values; leave out these stimuli.")
     if (multiplicity < 0).any():
         raise ResponsesError("Counts of how often a stimulus was drawn are negative; give 0, 1, 2, …")
+
+
+def _check_variances(variances: np.ndarray, shape: tuple[int, int], name: str) -> None:
+    if not COMPARATORS[name].whitened:
+        raise ResponsesError(
+            f"Comparator {name!r} does not weigh stimuli by their noise; use cosine_cov or corr_cov."
+        )
+    if variances.shape != shape or not (np.isfinite(variances) & (variances > 0)).all():
+        raise ResponsesError(
+            f"Noise variances of shape {variances.shape} were given; expected positive numbers for each "
+            f"subject and stimulus, {shape}."
+        )
 
 
 def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bool) -> np.ndarray:
@@ -103,6 +130,19 @@ def _pearson(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarr
 
 def _cosine(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
     return _moments(x, y, multiplicity, centred=False)
+
+
+def _cosine_cov(
+    x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, variances: np.ndarray | None = None
+) -> np.ndarray:
+    scaled_x, scaled_y = (rdms / np.maximum(np.abs(rdms).max(axis=1, keepdims=True), _TINY) for rdms in (x, y))
+    return resampled_cosines(scaled_x, scaled_y, multiplicity, False, variances, MEMORY)
+
+
+def _corr_cov(
+    x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, variances: np.ndarray | None = None
+) -> np.ndarray:
+    return resampled_cosines(_standardised(x), _standardised(y), multiplicity, True, variances, MEMORY)
 
 
 def _ranked(
@@ -170,12 +210,14 @@ def _kendall_tau_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np
     )
 
 
-_RESAMPLERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+_RESAMPLERS: dict[str, Callable[..., np.ndarray]] = {
     "spearman": _spearman,
     "pearson": _pearson,
     "kendall_tau_a": _kendall_tau_a,
     "rho_a": _rho_a,
     "cosine": _cosine,
+    "cosine_cov": _cosine_cov,
+    "corr_cov": _corr_cov,
 }
 
 

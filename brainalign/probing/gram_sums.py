@@ -1,13 +1,19 @@
 """Inner products of a layer's features, added up block of columns by block of columns."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import get_blas_funcs
 
 from brainalign.errors import ResponsesError
 
-BLOCK = 2048
+BLOCK = 4096
 """Columns of one float32 product before it is added up in float64; the same whatever the memory."""
+
+ROWS = 64
+"""Rows of a strip."""
 
 InnerProducts = tuple[Float[np.ndarray, "n n"], Float[np.ndarray, " n"], float, Float[np.ndarray, " n"]]
 
@@ -34,7 +40,7 @@ class GramSums:
     def __init__(self, n_stimuli: int, device: torch.device | None = None, double: bool = False):
         self._double = double
         self._gram = np.zeros((n_stimuli, n_stimuli))
-        # On the CPU numpy's product of a matrix with its own transpose does half of the work.
+        self._shifted = np.empty((n_stimuli, 0))
         self._on_device: torch.Tensor | None = None
         if device is not None and device.type != "cpu":
             self._on_device = torch.zeros(self._gram.shape, dtype=torch.float64, device=device)
@@ -47,17 +53,29 @@ class GramSums:
         # Values that are not finite are found in the products; numpy need not warn of them as well.
         with np.errstate(invalid="ignore", over="ignore"):
             shift = block.mean(axis=0)
-            shifted = block - shift
             exact = shift.astype(np.float64)
-            # Large means make large sums, of which little is left where a distance needs their differences.
-            self._sides += shifted.astype(np.float64) @ np.column_stack([exact, weights])
+            sides = np.column_stack([exact, weights])
+            shifted = self._memory_like(block)
+            for rows in strips(len(block)):
+                np.subtract(block[rows], shift, out=shifted[rows])
+                # Large means make large sums, of which little is left where a distance needs their differences.
+                self._sides[rows] += shifted[rows].astype(np.float64) @ sides
             self._mean_norm += float(exact @ exact)
             self._mean_sum += float(exact @ weights)
             if self._on_device is None:
-                self._gram += shifted @ shifted.T
+                (symmetric_product,) = get_blas_funcs(["syrk"], [shifted])
+                upper = symmetric_product(1.0, shifted.T, trans=1, lower=1).T
+                for rows in strips(len(upper)):
+                    self._gram[rows, rows.start :] += upper[rows, rows.start :]
             else:
                 there = torch.from_numpy(shifted).to(self._on_device.device)
                 self._on_device += there @ there.T
+
+    def _memory_like(self, block: np.ndarray) -> np.ndarray:
+        """Give memory that is there from block to block: fresh pages cost more than what is done in them."""
+        if self._shifted.shape != block.shape or self._shifted.dtype != block.dtype:
+            self._shifted = np.empty_like(block, order="C")
+        return self._shifted
 
     def result(self, layer: str) -> InnerProducts:
         """Give C Cᵀ, C μ, μ·μ and X w, with μ the mean row of X and C = X − 1μᵀ.
@@ -67,7 +85,7 @@ class GramSums:
         ResponsesError
             Values that are NaN, infinite, or so large that their products are; the layer is named.
         """
-        gram = self._gram if self._on_device is None else self._on_device.cpu().numpy()
+        gram = _mirrored(self._gram) if self._on_device is None else self._on_device.cpu().numpy()
         products, row_sums = self._sides.T
         with np.errstate(invalid="ignore", over="ignore"):
             towards_rest, rest = gram.mean(axis=1), float(gram.mean())
@@ -80,6 +98,15 @@ class GramSums:
                 "check the network's weights and preprocessing, or leave the layer out."
             )
         return gram, products, mean_norm, row_sums + self._mean_sum
+
+
+def _mirrored(upper: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Fill in what lies below the diagonal, in place."""
+    for rows in strips(len(upper)):
+        upper[rows, : rows.start] = upper[: rows.start, rows].T
+        corner = np.triu(upper[rows, rows])
+        upper[rows, rows] = corner + np.triu(corner, 1).T
+    return upper
 
 
 def inner_products(
@@ -99,5 +126,15 @@ def inner_products(
 def centred(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """Gram matrix of the features centred on their mean row, from that of the features as they are."""
     towards_mean = gram.mean(axis=1)
-    # In one sum, so that the result is exactly symmetric.
-    return gram - (towards_mean[:, None] + towards_mean[None, :] - towards_mean.mean())
+    shift = towards_mean - towards_mean.mean()
+    result = np.empty_like(gram)
+    for rows in strips(len(gram)):
+        # In one sum, so that the result is exactly symmetric.
+        np.subtract(gram[rows], towards_mean[rows, None] + shift, out=result[rows])
+    return result
+
+
+def strips(n: int) -> Iterator[slice]:
+    """Part n rows into strips few enough to stay in the processor's cache from one step to the next."""
+    for start in range(0, n, ROWS):
+        yield slice(start, min(start + ROWS, n))

@@ -1,4 +1,4 @@
-"""Feature maps whole, pooled, or randomly projected, as asked."""
+"""Feature maps whole, pooled, randomly sampled or randomly projected, as asked."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.sparse
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
 
 from brainalign.errors import UnknownNameError
@@ -22,25 +22,30 @@ class Reduction:
     ----------
     kind
         ``whole`` keeps every unit; ``pool`` averages maps over a grid of `grid` × `grid` places;
-        ``project`` projects more units than the Johnson–Lindenstrauss bound asks for onto that many
-        (Achlioptas/Li sparse signs, squared distances kept within a factor 1 ± `distortion`) and one
-        column more, which holds each pattern's mean over units.
+        ``sample`` keeps `n_sampled` units drawn at random without replacement, the same for every stimulus
+        and for every layer of the same size, and layers of no more units whole; ``project`` projects
+        more units than the Johnson–Lindenstrauss bound asks for onto that many (Achlioptas/Li sparse
+        signs, squared distances kept within a factor 1 ± `distortion`) and one column more, which holds
+        each pattern's mean over units.
     grid
         Side of the grid of ``pool``.
     distortion
         The bound's epsilon of ``project``.
+    n_sampled
+        Units that ``sample`` draws.
     seed
-        Seed of the projection.
+        Seed of the projection or the draw.
     """
 
     kind: str = "whole"
     grid: int = 7
     distortion: float = 0.1
+    n_sampled: int = 1000
     seed: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Reduction":
-        """Read ``whole``, ``pool:7``, ``project`` or ``project:0.2``.
+        """Read ``whole``, ``pool:7``, ``sample:1000``, ``project`` or ``project:0.2``.
 
         Examples
         --------
@@ -48,25 +53,25 @@ class Reduction:
         4
         """
         kind, _, value = text.partition(":")
-        if kind not in ("whole", "pool", "project"):
-            raise unknown_name("reduction", text, ["whole", "pool:7", "project", "project:0.2"])
+        if kind not in ("whole", "pool", "sample", "project"):
+            raise unknown_name("reduction", text, ["whole", "pool:7", "sample:1000", "project", "project:0.2"])
         try:
-            if kind == "pool" and value:
-                grid = int(value)
-                if grid < 1:
+            if kind in ("pool", "sample") and value:
+                number = int(value)
+                if number < 1:
                     raise ValueError
-                return cls("pool", grid=grid)
+                return cls("pool", grid=number) if kind == "pool" else cls("sample", n_sampled=number)
             if kind == "project" and value:
                 distortion = float(value)
                 if not 0 < distortion < 1:
                     raise ValueError
                 return cls("project", distortion=distortion)
-            if value:
+            if value or kind == "sample":
                 raise ValueError
         except ValueError:
             raise UnknownNameError(
-                f"Reduction {text!r} is malformed; expected 'whole', 'pool:GRID' with a whole number of at "
-                "least 1, or 'project:DISTORTION' with a number between 0 and 1."
+                f"Reduction {text!r} is malformed; expected 'whole', 'pool:GRID' or 'sample:UNITS' with a "
+                "whole number of at least 1, or 'project:DISTORTION' with a number between 0 and 1."
             ) from None
         return cls(kind)
 
@@ -74,6 +79,8 @@ class Reduction:
         """Give a text that is the same for the same reduction."""
         if self.kind == "pool":
             return f"pool:{self.grid}"
+        if self.kind == "sample":
+            return f"sample:{self.n_sampled}:seed{self.seed}"
         if self.kind == "project":
             return f"project:{self.distortion!r}:seed{self.seed}"
         return "whole"
@@ -93,11 +100,14 @@ class Reduction:
             grid = (min(output.shape[2], self.grid), min(output.shape[3], self.grid))
             if grid != output.shape[2:]:
                 output = torch.nn.functional.adaptive_avg_pool2d(output.to(dtype), grid)
+        if self.kind == "sample" and output[0].numel() > self.n_sampled:
+            drawn = _sampled_units(output[0].numel(), self.n_sampled, self.seed)
+            output = output.reshape(len(output), -1)[:, torch.from_numpy(drawn).to(output.device)]
         features = output.to("cpu", dtype).reshape(len(output), -1).numpy()
         return self._projected(features, n_stimuli) if self.kind == "project" else features
 
     def n_units(self, output: torch.Tensor, n_columns: int) -> int:
-        """Count the units that the columns of a reduced output stand for."""
+        """Count the units that the columns of a reduced output stand for; of a sample, those drawn."""
         return output[0].numel() if self.kind == "project" else n_columns
 
     def _projected(self, features: np.ndarray, n_stimuli: int) -> np.ndarray:
@@ -130,7 +140,13 @@ def sum_weights(n_columns: int, n_units: int) -> Float[np.ndarray, " column"]:
     return weights
 
 
-# Wide enough for the widths of a network, which come by turns in each batch of stimuli.
+# Both wide enough for the widths of a network, which come by turns in each batch of stimuli.
+@lru_cache(maxsize=128)
+def _sampled_units(n_units: int, n_sampled: int, seed: int) -> Int[np.ndarray, " column"]:
+    """Draw units without replacement, in the layer's own order."""
+    return np.sort(np.random.default_rng(seed).choice(n_units, n_sampled, replace=False, shuffle=False))
+
+
 @lru_cache(maxsize=32)
 def _projection(n_units: int, n_components: int, seed: int) -> scipy.sparse.csr_matrix:
     projection = SparseRandomProjection(random_state=seed).set_params(n_components=n_components)

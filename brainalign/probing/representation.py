@@ -76,7 +76,10 @@ class Representation:
 
     def raw_gram(self) -> Float[np.ndarray, "n n"]:
         """X Xᵀ, the inner products of the features as they are."""
-        return self.gram + self.mean_products[:, None] + self.mean_products[None, :] + self.mean_norm
+        raw = np.add.outer(self.mean_products, self.mean_products)
+        raw += self.gram
+        raw += self.mean_norm
+        return raw
 
     def participation_ratio(self) -> float:
         """Effective number of dimensions, (Σλ)² / Σλ² over the Gram matrix's eigenvalues λ.

@@ -4,9 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rsatoolbox.util.inference_util import t_tests
 
 from brainalign.compare.comparison import Outcome
-from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
+from brainalign.compare.differences import (
+    DIFFERENCES,
+    Entry,
+    benjamini_hochberg,
+    holm,
+    paired_differences,
+)
 from brainalign.compare.resampling import Resamples, interval
 
 N_STIMULI, N_RESAMPLES = 50, 4000
@@ -154,3 +163,111 @@ def test_one_dead_seed_leaves_no_mean():
     entries = [*seeds("a", [network(1)]), Entry("a", 1, Outcome.undefined(RESAMPLES, "dead"))]
     row = paired_differences([*entries, Entry("b", -1, outcome(network(2)))], RESAMPLES).iloc[0]
     assert np.isnan(row["difference"]) and not row["better"]
+
+
+def pair(x, y):
+    return paired_differences([Entry("a", -1, outcome(x)), Entry("b", -1, outcome(y))], RESAMPLES).iloc[0]
+
+
+@pytest.mark.parametrize("advantage", [0.0, 0.02, 0.04, 0.06])
+def test_p_is_that_of_the_paired_t_test(advantage):
+    x, y = network(1, advantage), network(2)
+    # A mean over stimuli: the bootstrap's variance is the t-test's, but for 4000 draws instead of all.
+    expected = scipy.stats.ttest_rel(x, y).pvalue
+    assert pair(x, y)["p"] == pytest.approx(expected, rel=0.15, abs=0.01)
+    assert pair(y, x)["p"] == pair(x, y)["p"]
+
+
+def test_p_equals_that_of_rsatoolbox():
+    x, y = outcome(network(1, 0.05)), outcome(network(2))
+    variance, dof = RESAMPLES.variance(x.replicates - y.replicates)
+    theirs = t_tests(np.array([[x.raw, y.raw]]), np.array([variance]), dof)[0, 1]
+    ours = paired_differences([Entry("a", -1, x), Entry("b", -1, y)], RESAMPLES).iloc[0]
+    assert ours["p"] == pytest.approx(theirs, rel=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_p_and_interval_say_the_same(seed):
+    row = pair(network(seed, 0.035), network(seed + 100))
+    excludes_zero = row["low"] > 0 or row["high"] < 0
+    assert (row["p"] < 0.05) == excludes_zero
+    assert row["better"] == (row["low"] > 0)
+
+
+def test_what_differs_by_rounding_alone_does_not_differ():
+    x = network(1)
+    row = pair(x, x * (1 + 1e-15))
+    assert row["p"] > 0.9 and not row["better"]
+    assert pair(x, x)["p"] == 1.0
+
+
+def three_networks(seed, advantages):
+    return [
+        Entry(name, -1, outcome(network(seed + k, each))) for k, (name, each) in enumerate(advantages.items())
+    ]
+
+
+def test_a_table_is_corrected_for_its_pairs():
+    table = paired_differences(three_networks(3, {"a": 0.06, "b": 0.0, "c": 0.03}), RESAMPLES)
+    p = table["p"].to_numpy()
+    first, second, third = np.argsort(p)
+    holm_by_hand = np.empty(3)
+    holm_by_hand[first] = 3 * p[first]
+    holm_by_hand[second] = max(3 * p[first], 2 * p[second])
+    holm_by_hand[third] = max(3 * p[first], 2 * p[second], p[third])
+    np.testing.assert_allclose(table["p_holm"], np.minimum(holm_by_hand, 1), rtol=1e-12)
+    np.testing.assert_allclose(table["p_fdr"], scipy.stats.false_discovery_control(p), rtol=1e-12)
+
+
+def test_one_pair_needs_no_correction():
+    row = pair(network(1, 0.03), network(2))
+    assert row["p"] == row["p_holm"] == row["p_fdr"]
+
+
+def test_a_pair_without_a_value_counts_for_no_correction():
+    dead = Entry("dead", -1, Outcome.undefined(RESAMPLES, "dead"))
+    living = three_networks(3, {"a": 0.06, "b": 0.0, "c": 0.03})
+    alone = paired_differences(living, RESAMPLES)
+    beside = paired_differences([*living, dead], RESAMPLES)
+    involved = (beside["network"] == "dead") | (beside["other"] == "dead")
+    assert beside.loc[involved, ["p", "p_holm", "p_fdr"]].isna().all(axis=None)
+    for column in ("p", "p_holm", "p_fdr"):
+        np.testing.assert_array_equal(beside.loc[~involved, column], alone[column])
+
+
+def p_values(min_size=1):
+    return st.lists(st.one_of(st.floats(0, 1), st.just(0.02)), min_size=min_size, max_size=12).map(np.array)
+
+
+@settings(deadline=None)
+@given(p=p_values())
+def test_benjamini_hochberg_is_scipys(p):
+    np.testing.assert_allclose(benjamini_hochberg(p), scipy.stats.false_discovery_control(p), atol=1e-15)
+
+
+@settings(deadline=None)
+@given(p=p_values(), level=st.floats(0.001, 0.999))
+def test_holm_rejects_step_by_step(p, level):
+    # Holm's procedure as he gives it: the smallest first, each against level / (tests left), until one fails.
+    rejected = np.zeros(len(p), dtype=bool)
+    for left, place in zip(range(len(p), 0, -1), np.argsort(p, kind="stable"), strict=True):
+        if p[place] * left > level:
+            break
+        rejected[place] = True
+    np.testing.assert_array_equal(holm(p) <= level, rejected)
+
+
+@settings(deadline=None)
+@given(p=p_values(), where=st.integers(0, 12))
+def test_corrections_pass_over_missing_values(p, where):
+    with_missing = np.insert(p, min(where, len(p)), np.nan)
+    for correct in (holm, benjamini_hochberg):
+        corrected = correct(with_missing)
+        np.testing.assert_array_equal(np.isnan(corrected), np.isnan(with_missing))
+        np.testing.assert_array_equal(corrected[~np.isnan(corrected)], correct(p))
+        assert (correct(p) >= p * (1 - 1e-12)).all() and (correct(p) <= 1).all()
+
+
+def test_the_corrections_of_no_tests():
+    assert holm(np.array([])).size == benjamini_hochberg(np.array([])).size == 0
+    assert np.isnan(holm(np.array([np.nan]))).all()

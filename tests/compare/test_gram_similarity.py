@@ -1,10 +1,10 @@
-"""CKA of a layer with a region: values, the split-half ceiling, the bootstrap, the halves."""
+"""CKA and shape measures of a layer with a region: values, ceilings, the bootstrap, the halves."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from brainalign.compare.gram_similarity import GramSimilarity
+from brainalign.compare.gram_similarity import ABOVE_ZERO, GramSimilarity
 from brainalign.compare.splits import halves
 from brainalign.data.responses import make_responses
 from brainalign.metrics import find_metric
@@ -79,9 +79,9 @@ def test_halves_and_bootstrap_are_those_of_their_stimuli(metric):
         np.testing.assert_allclose(outcome.choosing[2 * split : 2 * split + 2, 0], [first, second], atol=1e-10)
         np.testing.assert_allclose(outcome.scoring[2 * split : 2 * split + 2, 0], [second, first], atol=1e-10)
     kernel = find_metric(metric).kernel
-    grams = [(x - x.mean(axis=0)) @ (x - x.mean(axis=0)).T for x in (features(), mean)]
+    gram = layer(features()).gram
     np.testing.assert_allclose(
-        outcome.replicates[0], kernel.resampled(*grams, similarity.resamples.stimuli), atol=1e-10
+        outcome.replicates[0], kernel.resampled(gram, mean, similarity.resamples.stimuli), atol=1e-10
     )
 
 
@@ -112,7 +112,7 @@ def test_ceiling_comes_of_the_similarity_of_halves_of_the_repeats(metric):
     half = similarity.facts.ceiling_lower
     assert half == pytest.approx(np.mean(expected), abs=4 * spread / np.sqrt(20))
     assert similarity.facts.ceiling == pytest.approx(np.sqrt(2 * half / (1 + half)))
-    assert similarity.facts.notes == ()
+    assert similarity.facts.notes == (() if metric == "cka" else (ABOVE_ZERO,))
     assert similarity.normalise(0.2) == pytest.approx(0.2 / similarity.facts.ceiling)
 
 
@@ -198,3 +198,62 @@ def test_rows_and_their_ids_may_be_stored_in_any_order(metric):
     ours, theirs = (each.outcomes([layer(features())])[0] for each in (plain, again))
     assert ours.raw == pytest.approx(theirs.raw, abs=1e-10)
     np.testing.assert_allclose(ours.replicates, theirs.replicates, rtol=0, atol=1e-10)
+
+
+def recorded_twice(noise, seed, n=200, q=30, n_repeats=8):
+    """True tuning of a region, and what repeats of it are recorded."""
+    generator = np.random.default_rng([seed, int(10 * noise)])
+    true = generator.normal(size=(n, q)) @ generator.normal(size=(q, q)) / np.sqrt(q)
+    return true, true[:, :, None] + noise * generator.normal(size=(n, q, n_repeats))
+
+
+@pytest.mark.parametrize("metric", ["procrustes", "svcca", "pwcca"])
+@pytest.mark.parametrize(("noise", "least"), [(0.5, 0.97), (2.0, 0.94)])
+def test_true_model_comes_to_the_ceiling_of_shape_measures(metric, noise, least):
+    ids = [f"s{i:03d}" for i in range(200)]
+    shares = []
+    for seed in range(2):
+        true, values = recorded_twice(noise, seed)
+        similarity = compared(values, metric, n_resamples=2, ids=ids)
+        raw = similarity.outcomes([Representation.from_features(true, ids)])[0].raw
+        assert raw > similarity.facts.ceiling_lower
+        shares.append(similarity.normalise(raw))
+    assert least < np.mean(shares) < 1.04
+
+
+@pytest.mark.parametrize("metric", ["procrustes", "cka:debiased=false"])
+def test_halves_no_more_alike_than_chance_are_no_ceiling(metric):
+    # These measures are above zero for any two halves of pure noise.
+    notes = [
+        compared(np.random.default_rng(seed).normal(size=(N, 8, 4)), metric).facts.notes for seed in range(8)
+    ]
+    assert ("no ceiling: halves of the repeats are not alike", ABOVE_ZERO) in notes
+    assert all(compared(repeats(seed=seed), metric).facts.notes == (ABOVE_ZERO,) for seed in range(3))
+
+
+def test_a_value_that_is_one_for_any_data_is_none_and_says_so():
+    wide = compared(repeats(), "svcca").outcomes([layer(features(p=100))])[0]
+    assert np.isnan(wide.raw) and np.isnan(wide.replicates).all()
+    assert wide.note.startswith("28 and 7 dimensions of 30 stimuli: canonical correlations are 1 for any data")
+    # Of two noisy halves too.
+    facts = compared(repeats(q=18), "svcca:variance=1.0").facts
+    assert np.isnan(facts.ceiling) and facts.notes[0].startswith(
+        "no ceiling: 18 and 18 dimensions of 30 stimuli"
+    )
+
+
+def test_a_value_near_that_of_unrelated_data_says_so():
+    outcome = compared(repeats(), "svcca").outcomes([layer(features(p=12))])[0]
+    assert np.isfinite(outcome.raw)
+    assert outcome.note == "12 and 7 dimensions of 30 stimuli: unrelated data would correlate at 0.64"
+
+
+def test_half_the_stimuli_look_more_alike_by_chance():
+    # What the note of measures with a chance level above 0 warns of.
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(N, 10)), generator.normal(size=(N, 8))
+    kernel = find_metric("procrustes").kernel
+    half, whole = (kernel.chance(x[:n] @ x[:n].T, y[:n]) for n in (N // 2, N))
+    assert half > whole + 0.05
+    assert ABOVE_ZERO in compared(y, "procrustes").facts.notes
+    assert ABOVE_ZERO not in compared(y, "cka").facts.notes

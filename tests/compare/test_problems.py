@@ -8,6 +8,7 @@ from brainalign.compare.comparison import Comparison
 from brainalign.compare.problems import FAMILIES, make_problems, provides, raise_unmet
 from brainalign.data import Recording
 from brainalign.data.responses import make_rdms, make_responses
+from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics import METRICS, find_metric
 
@@ -41,10 +42,14 @@ def test_what_a_region_provides(region, more):
     assert provides(region) == {"gram", "features", "rdm"} | more
 
 
+def stimuli(**columns):
+    metadata = pd.DataFrame(columns, index=pd.Index(IDS, name="stimulus", dtype=object))
+    return StimulusSet("test", metadata)
+
+
 def test_every_metric_meets_every_region_that_has_responses():
-    recording = Recording(
-        "test", responses={"V4": responses("stimulus", "unit"), "IT": responses("trial", "unit")}
-    )
+    regions = {"V4": responses("stimulus", "unit"), "IT": responses("trial", "unit")}
+    recording = Recording("test", stimuli(category=["face", "house"] * 10), regions)
     problems = make_problems(recording, [find_metric(name) for name in METRICS], 10, 0)
     assert [(each.region, each.metric.name) for each in problems] == [
         (region, name) for region in ("V4", "IT") for name in METRICS
@@ -53,14 +58,21 @@ def test_every_metric_meets_every_region_that_has_responses():
     assert {each.metric.family for each in problems} == set(FAMILIES)
 
 
+def test_labels_come_with_the_stimuli():
+    region = responses("stimulus", "unit")
+    assert provides(region, stimuli(category=["face"] * 20).metadata) == provides(region) | {"labels"}
+    assert provides(region, stimuli().metadata) == provides(region)
+
+
 def test_matrices_are_for_rsa_alone():
     problems = make_problems(
         Recording("test", rdms={"IT": rdms()}), [find_metric(name) for name in METRICS], 10, 0
     )
-    assert [each.metric.name for each in problems if each.comparison] == ["rsa"]
+    assert [each.metric.name for each in problems if each.comparison] == ["rsa", "rsa_weighted"]
     for each in problems:
         if not each.comparison:
-            assert each.unmet == f"Region 'IT' of 'test' has no responses, which {each.metric.name} needs"
+            missing = "labels" if each.metric.family == "decoding" else "responses"
+            assert each.unmet == f"Region 'IT' of 'test' has no {missing}, which {each.metric.name} needs"
 
 
 def test_a_need_found_on_closer_look_is_unmet_and_bad_data_raise():
@@ -82,10 +94,8 @@ def test_only_a_metric_that_no_region_allows_raises():
 
 
 def test_images_that_are_the_same_are_kept_apart_where_the_metadata_say_so():
-    from brainalign.data.stimuli import StimulusSet
-
-    metadata = pd.DataFrame({"image": ["same"] * 20}, index=pd.Index(IDS, name="stimulus", dtype=object))
-    recording = Recording("test", StimulusSet("test", metadata), {"V4": responses("stimulus", "unit")})
+    same = stimuli(image=["same"] * 20, category=["face", "house"] * 10)
+    recording = Recording("test", same, {"V4": responses("stimulus", "unit")})
     for name in METRICS:
         with pytest.raises(ResponsesError, match="Only 0 stimuli are left"):
             make_problems(recording, [find_metric(name)], 10, 0)

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from rsatoolbox.inference import boot_noise_ceiling
+from rsatoolbox.inference import boot_noise_ceiling, eval_dual_bootstrap
+from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
@@ -60,10 +61,10 @@ def test_value_is_the_mean_over_subjects_never_against_the_mean_matrix():
     assert outcome.details["subject"].tolist() == ["m0", "m1", "m2", "m3", "m4"]
 
 
-@pytest.mark.parametrize("compare", ["spearman", "corr", "cosine", "rho-a"])
+@pytest.mark.parametrize("compare", ["spearman", "corr", "cosine", "rho-a", "cosine_cov", "corr_cov"])
 def test_ceilings_are_rsatoolboxs(compare):
     name = {"corr": "pearson", "rho-a": "rho_a"}.get(compare, compare)
-    facts = compared(given(), f"rsa:compare={name}").facts
+    facts = compared(given(), f"rsa:rdm=squared_euclidean,compare={name}").facts
     expected = boot_noise_ceiling(RDMs(subject_rdms()), method=compare)
     np.testing.assert_allclose((facts.ceiling_lower, facts.ceiling), expected, atol=1e-10)
 
@@ -258,3 +259,26 @@ def test_ten_stimuli_are_enough():
     region = compared(make_rdms(values, IDS[rows], ["m"]), "rsa:rdm=euclidean")
     outcome = region.outcomes([Representation.from_features(patterns()[rows], IDS[rows])])[0]
     assert outcome.raw == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("method", ["cosine_cov", "corr_cov"])
+def test_the_dual_bootstrap_is_rsatoolboxs(method, monkeypatch):
+    region = compared(given(4), f"rsa:rdm=squared_euclidean,compare={method}", n_resamples=12)
+    drawn = region.resamples
+    assert drawn.subjects is not None
+    samples = iter(zip(drawn.subjects, drawn.stimuli, strict=True))
+
+    def the_same(rdms, rdm_descriptor, pattern_descriptor):
+        rows, columns = (np.repeat(np.arange(len(counts)), counts) for counts in next(samples))
+        sample = rdms.subsample(rdm_descriptor, rows).subsample_pattern(pattern_descriptor, columns)
+        return sample, rows, columns
+
+    monkeypatch.setattr("rsatoolbox.inference.evaluate.bootstrap_sample", the_same)
+    monkeypatch.setattr("rsatoolbox.inference.evaluate.tqdm.trange", range)
+    layers = [patterns(), patterns(1)]
+    models = [ModelFixed(f"layer {k}", pdist(x, "sqeuclidean")) for k, x in enumerate(layers)]
+    result = eval_dual_bootstrap(models, RDMs(subject_rdms(4)), method=method, N=12)
+    variance = result.model_var
+    for k, outcome in enumerate(region.outcomes([layer(x) for x in layers])):
+        np.testing.assert_allclose(outcome.replicates, result.evaluations[:, k, 0, 0].T, rtol=0, atol=1e-9)
+        assert drawn.variance(outcome.replicates)[0] == pytest.approx(variance[k], rel=1e-6)

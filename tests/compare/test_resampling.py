@@ -3,13 +3,22 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rsatoolbox.inference import eval_dual_bootstrap
 from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs
+from sklearn.linear_model import LinearRegression
 
-from brainalign.compare.resampling import Resamples, interval, weighted_correlation
+from brainalign.compare.resampling import (
+    Resamples,
+    fit_share,
+    interval,
+    p_value,
+    weighted_correlation,
+    welch_satterthwaite,
+)
+from brainalign.compare.splits import train_test_splits
 from brainalign.errors import BrainalignError
 
 
@@ -130,7 +139,8 @@ def test_both_variances_combine_as_in_the_dual_bootstrap(spread, n_subjects):
     replicates = np.random.default_rng(6).normal(size=(3, 50)) * np.array(spread)[:, None]
     variance, dof = drawn.variance(replicates)
     assert variance == pytest.approx(naive_dual(*replicates.var(axis=1, ddof=1), n_subjects, 30), rel=1e-10)
-    assert dof == min(n_subjects, 30) - 1
+    # At least the degrees of freedom of the poorer part, at most those of both together.
+    assert min(n_subjects, 30) - 1 <= dof <= n_subjects - 1 + 29
 
 
 def test_variance_equals_that_of_rsatoolbox():
@@ -146,7 +156,21 @@ def test_variance_equals_that_of_rsatoolbox():
     replicates = np.sqrt(theirs.variances[:, 0, 0])[:, None] * standard
     variance, dof = Resamples.draw(60, n, n_subjects, 0).variance(replicates)
     assert variance == pytest.approx(float(theirs.model_var[0]), rel=1e-10)
-    assert dof == theirs.dof
+    assert dof >= theirs.dof
+
+
+def test_degrees_of_freedom_are_those_of_the_part_that_varies():
+    drawn = Resamples.draw(50, 30, 6, 0)
+    standard = np.random.default_rng(6).normal(size=50)
+    for subjects, stimuli, expected in ((1.0, 0.0, 5), (0.0, 1.0, 29)):
+        replicates = np.stack([standard, subjects * standard, stimuli * standard])
+        assert drawn.variance(replicates)[1] == pytest.approx(expected)
+    # Two samples of unequal variance: Welch's test, by scipy.
+    generator = np.random.default_rng(7)
+    x, y = generator.normal(size=6), generator.normal(0.0, 3.0, 30)
+    parts = [(x.var(ddof=1) / 6, 5.0), (y.var(ddof=1) / 30, 29.0)]
+    assert welch_satterthwaite(parts) == pytest.approx(scipy.stats.ttest_ind(x, y, equal_var=False).df)
+    assert welch_satterthwaite([(0.0, 4.0), (0.0, 9.0)]) == 4.0
 
 
 def test_samples_without_a_value_are_left_out():
@@ -179,3 +203,93 @@ def test_interval_is_students(value, deviation, dof):
 def test_a_lower_level_is_narrower():
     assert interval(0.0, 1.0, 10.0, 0.5)[1] < interval(0.0, 1.0, 10.0)[1]
     assert interval(0.3, 0.0, 10.0) == (0.3, 0.3)
+
+
+def drawn_pairs(n, n_resamples, seed=0):
+    return Resamples.draw(n_resamples, n, 0, seed, of_pairs=True)
+
+
+def test_a_mean_over_stimuli_is_left_as_it_is():
+    values = np.random.default_rng(5).gamma(2.0, size=60)
+    drawn = drawn_pairs(60, 1000)
+    replicates = (drawn.stimuli @ values / 60)[None]
+    plain = Resamples(drawn.stimuli, None).variance(replicates)
+    assert drawn.variance(replicates) == pytest.approx(plain, rel=1e-10)
+
+
+def test_what_is_peculiar_to_pairs_counts_twice_and_not_thrice():
+    # Means over pairs of independent noise: their variance is that of the noise, divided by the pairs.
+    n, generator = 80, np.random.default_rng(1)
+    drawn, n_pairs = drawn_pairs(n, 1000), n * (n - 1) / 2
+    plain = Resamples(drawn.stimuli, None)
+    found = []
+    for _ in range(200):
+        noise = np.triu(generator.normal(size=(n, n)), 1)
+        replicates = (((drawn.stimuli @ noise) * drawn.stimuli).sum(axis=1) / n_pairs)[None]
+        found.append((plain.variance(replicates)[0], drawn.variance(replicates)[0]))
+    thrice, twice = np.mean(found, axis=0) * n_pairs
+    assert thrice == pytest.approx(3, rel=0.08)
+    assert twice == pytest.approx(2, rel=0.08)
+
+
+def test_the_part_linear_in_the_counts_is_that_of_least_squares():
+    generator = np.random.default_rng(2)
+    drawn = drawn_pairs(12, 300)
+    replicates = (drawn.stimuli @ generator.normal(size=12) + 0.5 * generator.normal(size=300))[None]
+    fitted = LinearRegression().fit(drawn.stimuli[:, :-1], replicates[0])
+    residual = replicates[0] - fitted.predict(drawn.stimuli[:, :-1])
+    expected = (replicates.var(ddof=1) - (residual**2).sum() / (300 - 12)) * 12 / 11
+    assert drawn.variance(replicates)[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_pairs_without_a_value_in_some_samples():
+    drawn = drawn_pairs(12, 300)
+    replicates = np.random.default_rng(3).normal(size=(1, 300)) + drawn.stimuli[:, 0]
+    replicates[0, ::7] = np.nan
+    known = np.isfinite(replicates[0])
+    of_known = Resamples(drawn.stimuli[known], None, of_pairs=True)
+    assert drawn.variance(replicates) == pytest.approx(of_known.variance(replicates[:, known]), rel=1e-10)
+
+
+def test_no_more_than_a_third_is_ever_left_out():
+    drawn = drawn_pairs(12, 300)
+    replicates = np.random.default_rng(4).normal(size=(1, 300))
+    plain = Resamples(drawn.stimuli, None).variance(replicates)[0]
+    assert drawn.variance(replicates)[0] == pytest.approx(plain * 2 / 3)
+    assert drawn.variance(np.zeros((1, 300)))[0] == 0.0
+
+
+def test_with_few_samples_nothing_is_left_out():
+    drawn = drawn_pairs(40, 139)
+    replicates = np.random.default_rng(4).normal(size=(1, 139))
+    assert drawn.variance(replicates) == Resamples(drawn.stimuli, None).variance(replicates)
+
+
+@pytest.mark.parametrize("n_subjects", [0, 6])
+def test_fits_add_their_share(n_subjects):
+    drawn = Resamples.draw(100, 40, n_subjects, 0)
+    with_fits = Resamples.draw(100, 40, n_subjects, 0, fit_share=0.25)
+    replicates = np.random.default_rng(4).normal(size=(drawn.n_kinds, 100))
+    plain, dof = drawn.variance(replicates)
+    assert with_fits.variance(replicates) == pytest.approx((1.25 * plain, dof))
+    np.testing.assert_array_equal(drawn.stimuli, with_fits.stimuli)
+
+
+def test_share_of_fits_is_that_of_test_to_training_stimuli():
+    splits = train_test_splits(200)
+    assert fit_share(splits) == pytest.approx(1 / 9)
+    assert fit_share([(np.arange(5), np.arange(5)), (np.arange(10), np.arange(5))]) == 0.75
+
+
+@given(value=st.floats(-3, 3), deviation=st.floats(0.01, 3), dof=st.floats(1, 500))
+def test_p_is_students_and_dual_to_the_interval(value, deviation, dof):
+    p = p_value(value, deviation**2, dof)
+    assert p == pytest.approx(2 * scipy.stats.t.cdf(-abs(value) / deviation, dof), rel=1e-9)
+    low, high = interval(value, deviation**2, dof)
+    assume(abs(p - 0.05) > 1e-9)
+    assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_no_variance_no_p():
+    assert np.isnan(p_value(0.3, float("nan"), 10.0)) and np.isnan(p_value(float("nan"), 0.1, 10.0))
+    assert p_value(1e-16, 0.0, 10.0) == pytest.approx(1.0) and p_value(0.1, 0.0, 10.0) < 1e-6

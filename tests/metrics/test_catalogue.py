@@ -10,6 +10,7 @@ from brainalign.errors import UnknownNameError
 from brainalign.metrics import METRICS, find_metric
 from brainalign.metrics.comparators import COMPARATORS
 from brainalign.metrics.rdm import RDM_METHODS
+from brainalign.metrics.rsa import NOISE_NORMALISED, WHITENABLE
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -17,14 +18,21 @@ def test_a_bare_name_has_the_defaults(name):
     metric = find_metric(name)
     assert metric.name == name
     assert metric.options == METRICS[name]().options
-    assert metric.options
 
 
-@pytest.mark.parametrize(("rdm", "compare"), list(itertools.product(RDM_METHODS, COMPARATORS)))
+COMPARABLE = [
+    (rdm, compare)
+    for rdm, compare in itertools.product([*RDM_METHODS, *NOISE_NORMALISED], COMPARATORS)
+    if rdm in WHITENABLE or not COMPARATORS[compare].whitened
+]
+NOISE = {"shrinkage": "diagonal", "stimulus_noise": "equal"}
+
+
+@pytest.mark.parametrize(("rdm", "compare"), COMPARABLE)
 def test_every_rsa_comes_back_from_its_name(rdm, compare):
     metric = find_metric(f"rsa:compare={compare},rdm={rdm}")
     assert metric.name == f"rsa:rdm={rdm},compare={compare}"
-    assert metric.options == {"rdm": rdm, "compare": compare}
+    assert metric.options == {"rdm": rdm, "compare": compare} | NOISE
     again = find_metric(metric.name)
     assert (again.name, again.options, again.kernel) == (metric.name, metric.options, metric.kernel)
 
@@ -41,9 +49,15 @@ def test_numbers_come_back_from_the_name(alpha, n_alphas, n_components):
         assert find_metric(metric.name).options == metric.options
 
 
+@pytest.mark.parametrize("text", ["0", "0.0"])
+def test_nothing_is_a_number_where_it_means_something(text):
+    metric = find_metric(f"procrustes:alpha={text}")
+    assert (metric.name, metric.options) == ("procrustes:alpha=0.0", {"alpha": 0.0})
+
+
 def test_options_that_are_not_named_keep_their_default():
     metric = find_metric("rsa:compare=pearson")
-    assert metric.options == {"rdm": "correlation", "compare": "pearson"}
+    assert metric.options == {"rdm": "correlation", "compare": "pearson"} | NOISE
     assert metric.name == "rsa:compare=pearson"
 
 
@@ -80,6 +94,10 @@ def test_other_spellings(spelled, name):
         ("ridge_fixed:alpha=inf", "expected a number above 0"),
         ("ridge_fixed:alpha=much", "ridge_fixed:alpha is 'much'; expected a number above 0"),
         ("cka:debiased=perhaps", "cka:debiased is 'perhaps'; expected true or false"),
+        ("procrustes:alpha=-0.5", "procrustes:alpha is '-0.5'; expected a number of 0 or above"),
+        ("procrustes:alpha=2", "procrustes:alpha is 2.0; expected a number from 0 (whitened) to 1"),
+        ("svcca:variance=0", "svcca:variance is '0'; expected a number above 0"),
+        ("pwcca:variance=99", "pwcca:variance is 99.0; expected a share above 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_understood_raises(name, message):

@@ -187,11 +187,15 @@ def test_bad_input_raises(k, m, counts, message):
 @pytest.mark.parametrize("debiased", [True, False])
 def test_metric_calls_the_estimator_it_names(debiased):
     metric = cka_metric(debiased)
-    k, m = related(15)
-    assert metric.kernel.value(k, m) == cka(k, m, debiased)
+    k, _ = related(15)
+    responses = features(16, p=5, offset=3.0)
+    m = gram(responses)
+    assert metric.kernel.value(k, responses) == pytest.approx(cka(k, m, debiased), abs=1e-12)
     multiplicity = draw(3, 12)
-    np.testing.assert_array_equal(
-        metric.kernel.resampled(k, m, multiplicity), resampled_cka(k, m, multiplicity, debiased)
+    np.testing.assert_allclose(
+        metric.kernel.resampled(k, responses, multiplicity),
+        resampled_cka(k, m, multiplicity, debiased),
+        atol=1e-12,
     )
-    chance = metric.chance(k, m) if callable(metric.chance) else metric.chance
-    assert chance == cka_chance(k, m, debiased)
+    chance = metric.chance(k, responses) if callable(metric.chance) else metric.chance
+    assert chance == pytest.approx(cka_chance(k, m, debiased), abs=1e-12)

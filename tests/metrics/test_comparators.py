@@ -20,7 +20,10 @@ RSATOOLBOX_NAMES = {
     "kendall_tau_a": "tau-a",
     "rho_a": "rho-a",
     "cosine": "cosine",
+    "cosine_cov": "cosine_cov",
+    "corr_cov": "corr_cov",
 }
+ABSOLUTE = {name for name, comparator in COMPARATORS.items() if comparator.absolute}
 KRIEGESKORTE = (
     "raw.githubusercontent.com/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/demos/92imageData/"
     "Kriegeskorte_Neuron2008_supplementalData.mat"
@@ -73,7 +76,7 @@ def test_rank_comparators_see_only_the_order(name):
     np.testing.assert_allclose(compare(x**3, np.log(y)), compare(x, y), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - {"cosine"}))
+@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - ABSOLUTE))
 @pytest.mark.parametrize("value", [0.0, 0.1, 3.0])
 def test_a_constant_rdm_has_no_value(name, value):
     y = np.random.default_rng(3).random((2, 45))
@@ -83,11 +86,13 @@ def test_a_constant_rdm_has_no_value(name, value):
     np.testing.assert_array_equal(np.isnan(compare(y[0], np.stack([constant, y[1]]))), [True, False])
 
 
-def test_cosine_has_no_value_for_an_rdm_of_zeros_only():
+@pytest.mark.parametrize("name", ["cosine", "cosine_cov"])
+def test_cosines_have_no_value_for_an_rdm_of_zeros_only(name):
     y = np.random.default_rng(4).random((2, 45))
-    assert np.isnan(COMPARATORS["cosine"].compare(np.zeros(45), y)).all()
-    assert np.isfinite(COMPARATORS["cosine"].compare(np.ones(45), y)).all()
-    assert np.isnan(COMPARATORS["cosine"].chance(np.zeros(45), y[0]))
+    assert np.isnan(COMPARATORS[name].compare(np.zeros(45), y)).all()
+    assert np.isfinite(COMPARATORS[name].compare(np.ones(45), y)).all()
+    assert np.isnan(COMPARATORS[name].chance(np.zeros(45), y[0]))
+    assert name in ABSOLUTE
 
 
 @pytest.mark.parametrize("name", COMPARATORS)

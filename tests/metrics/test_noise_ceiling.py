@@ -18,6 +18,8 @@ RSATOOLBOX_NAMES = {
     "kendall_tau_a": "tau-a",
     "rho_a": "rho-a",
     "cosine": "cosine",
+    "cosine_cov": "cosine_cov",
+    "corr_cov": "corr_cov",
 }
 HOME = "raw.githubusercontent.com"
 IMAGES_92 = f"{HOME}/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/demos/92imageData"
@@ -69,6 +71,38 @@ def test_a_subject_without_an_order_leaves_no_ceiling(name):
     rdms = subjects(4, noise=1.0)
     rdms[2] = 0.0
     assert np.isnan(noise_ceiling(rdms, name)).all()
+
+
+@pytest.mark.parametrize("name", ["cosine_cov", "corr_cov"])
+def test_each_subject_is_compared_by_its_own_noise(name):
+    rdms = subjects(4, noise=1.0)
+    variances = np.random.default_rng(1).gamma(2, size=(4, 15))
+    normalised = COMPARATORS[name].normalise(rdms)
+    lower, upper = [], []
+    for k in range(4):
+        others = np.delete(normalised, k, axis=0).mean(axis=0)
+        for pooled, found in ((normalised.mean(axis=0), upper), (others, lower)):
+            found.append(
+                whitened_directly(pooled[None], rdms[k : k + 1], variances[k], name == "corr_cov").item()
+            )
+    np.testing.assert_allclose(
+        noise_ceiling(rdms, name, variances), (np.mean(lower), np.mean(upper)), rtol=0, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        noise_ceiling(rdms, name, np.full((4, 15), 3.0)), noise_ceiling(rdms, name), rtol=0, atol=1e-12
+    )
+
+
+def whitened_directly(x: np.ndarray, y: np.ndarray, variances: np.ndarray, centred: bool) -> np.ndarray:
+    """Cosines after V is written down and inverted."""
+    first, second = np.triu_indices(len(variances), 1)
+    contrasts = np.zeros((len(first), len(variances)))
+    contrasts[np.arange(len(first)), first], contrasts[np.arange(len(first)), second] = 1, -1
+    inverse = np.linalg.inv((contrasts @ np.diag(variances) @ contrasts.T) ** 2)
+    if centred:
+        x, y = (rdms - rdms.mean(axis=1, keepdims=True) for rdms in (x, y))
+    lengths = [np.sqrt(np.einsum("ri,ij,rj->r", rdms, inverse, rdms)) for rdms in (x, y)]
+    return x @ inverse @ y.T / np.outer(*lengths)
 
 
 def test_two_subjects_are_too_few():

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from brainalign.metrics.ridge import relative_alphas, ridge, ridge_fixed, ridge_leave_one_out
+from brainalign.metrics.ridge import (
+    leave_one_out_errors,
+    relative_alphas,
+    ridge,
+    ridge_fixed,
+    ridge_leave_one_out,
+    spectrum,
+)
 
 ALPHAS = np.logspace(-3, 5, 17)
 
@@ -60,6 +67,42 @@ def test_leave_one_out_errors_are_those_of_really_leaving_one_out(alpha):
     for order in (others, others[::-1]):
         chosen = ridge_leave_one_out(*grams(train, test), responses, np.array(order))[1]
         np.testing.assert_array_equal(chosen, expected)
+
+
+@pytest.mark.parametrize("p", [3, 200])
+def test_leave_one_out_errors_equal_naive_ones_at_every_penalty(p):
+    # All penalties share a few curves; however far apart they are, none may spoil another's digits.
+    train, test, responses, _ = problem(n=16, p=p, q=5)
+    gram = grams(train, test)[0]
+    alphas = np.logspace(-6, 6, 25) * np.trace(gram) / len(gram)
+    centred = responses - responses.mean(axis=0)
+    errors = leave_one_out_errors(*spectrum(gram), centred, alphas)
+    for alpha, found in zip(alphas, errors, strict=True):
+        left_out = np.empty_like(responses)
+        for i in range(len(train)):
+            kept = np.arange(len(train)) != i
+            fit = Ridge(alpha, solver="svd").fit(train[kept], responses[kept])
+            left_out[i] = responses[i] - fit.predict(train[i : i + 1])[0]
+        np.testing.assert_allclose(found, np.mean(left_out**2, axis=0), rtol=1e-7)
+
+
+def test_blocks_of_units_change_nothing(monkeypatch):
+    train, test, responses, _ = problem(q=7)
+    blocks = [*grams(train, test), responses, ALPHAS]
+    whole = ridge_leave_one_out(*blocks)
+    monkeypatch.setattr("brainalign.metrics.ridge.MEMORY", 8 * 40 * 60 * 2)
+    for found, expected in zip(ridge_leave_one_out(*blocks), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_the_spectrum_leaves_out_what_is_only_rounding():
+    train, test, _, _ = problem(n=20, p=6)
+    gram = grams(train, test)[0]
+    eigenvalues, axes = spectrum(gram)
+    assert eigenvalues.shape == (6,)
+    np.testing.assert_allclose(axes * eigenvalues @ axes.T, gram, atol=1e-10 * np.trace(gram))
+    singular = np.linalg.svd(train - train.mean(axis=0), compute_uv=False)
+    np.testing.assert_allclose(eigenvalues, np.sort(singular**2), rtol=1e-8)
 
 
 def test_a_vanishing_penalty_is_least_squares_and_a_huge_one_the_mean():

@@ -8,7 +8,7 @@ from scipy.spatial.distance import pdist
 from brainalign.errors import ResponsesError, UnknownNameError
 from brainalign.metrics.comparators import COMPARATORS
 from brainalign.metrics.rdm import RDM_METHODS
-from brainalign.metrics.rsa import INVARIANCES, RdmKernel, rsa
+from brainalign.metrics.rsa import INVARIANCES, NOISE_NORMALISED, WHITENABLE, RdmKernel, rsa
 from brainalign.probing import Representation
 
 IDS = [f"s{i:02d}" for i in range(20)]
@@ -87,11 +87,13 @@ def test_a_faint_pattern_is_still_a_pattern(method):
 
 def test_declares_what_it_is_made_of():
     metric = rsa("cosine", "tau_a")
-    assert metric.options == {"rdm": "cosine", "compare": "kendall_tau_a"}
+    parts = {"rdm": "cosine", "compare": "kendall_tau_a"}
+    assert metric.options == parts | {"shrinkage": "diagonal", "stimulus_noise": "equal"}
     assert metric.kernel == RdmKernel("cosine", "kendall_tau_a")
     assert metric.label == "Kendall τa, cosine RDMs, mean over subjects"
     assert metric.chance is COMPARATORS["kendall_tau_a"].chance
-    assert set(INVARIANCES) == set(RDM_METHODS)
+    assert set(INVARIANCES) == {*RDM_METHODS, *NOISE_NORMALISED}
+    assert metric.needs == {"gram", "rdm"} and metric.symmetric
 
 
 def test_unknown_parts_raise():
@@ -99,3 +101,49 @@ def test_unknown_parts_raise():
         rsa(rdm="euclid")
     with pytest.raises(UnknownNameError, match="Did you mean 'spearman'"):
         rsa(compare="spear")
+
+
+@pytest.mark.parametrize("method", NOISE_NORMALISED)
+def test_a_layer_has_no_noise_and_squared_euclidean_distances(method):
+    kernel = rsa(rdm=method).kernel
+    x = features()
+    np.testing.assert_allclose(kernel.rdm(layer(x)), pdist(x, "sqeuclidean") / 15, rtol=1e-9)
+
+
+def test_noise_normalised_distances_need_repeats_and_say_what_the_network_has():
+    metric = rsa("crossnobis", "cosine_cov", shrinkage="identity", stimulus_noise="estimated")
+    assert metric.needs == {"gram", "responses", "repeats"} and not metric.symmetric
+    assert metric.label == (
+        "whitened cosine, crossnobis RDMs (the network's squared Euclidean), mean over subjects"
+    )
+    assert "Walther" in metric.citation and "Diedrichsen" in metric.citation
+    assert rsa("squared_euclidean", "corr_cov").needs == {"gram", "rdm"}
+    assert rsa("squared_euclidean", "corr_cov", stimulus_noise="estimated").needs >= {"repeats"}
+    with pytest.raises(ResponsesError, match="'crossnobis' was asked for without repeats"):
+        metric.kernel.of_subject(features(), None)
+
+
+@pytest.mark.parametrize("compare", [name for name, each in COMPARATORS.items() if each.whitened])
+@pytest.mark.parametrize("method", sorted({*RDM_METHODS, *NOISE_NORMALISED}))
+def test_only_squared_distances_are_whitened(method, compare):
+    if method in WHITENABLE:
+        assert rsa(method, compare).kernel == RdmKernel(method, compare)
+        return
+    way_out = "use rdm=squared_euclidean, mahalanobis or crossnobis"
+    with pytest.raises(UnknownNameError, match=f"rdm={method} cannot be compared by {compare}.*{way_out}"):
+        rsa(method, compare)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rdm": "mahalanobis", "shrinkage": "diag"}, "Unknown shrinkage 'diag'. Did you mean 'diagonal'"),
+        ({"stimulus_noise": "estimate"}, "Unknown stimulus noise 'estimate'. Did you mean 'estimated'"),
+        ({"rdm": "crossnobis", "stimulus_noise": "estimated"}, "compare=spearman does not weigh stimuli"),
+        ({"shrinkage": "identity"}, "rdm=correlation has no noise covariance to shrink"),
+        ({"rdm": "crosnobis"}, "Did you mean 'crossnobis'"),
+    ],
+)
+def test_options_that_do_not_go_together_raise(options, message):
+    with pytest.raises(UnknownNameError, match=message):
+        rsa(**options)

@@ -19,7 +19,11 @@ RSATOOLBOX_NAMES = {
     "kendall_tau_a": "tau-a",
     "rho_a": "rho-a",
     "cosine": "cosine",
+    "cosine_cov": "cosine_cov",
+    "corr_cov": "corr_cov",
 }
+ABSOLUTE = {name for name, comparator in COMPARATORS.items() if comparator.absolute}
+WHITENED = [name for name, comparator in COMPARATORS.items() if comparator.whitened]
 
 
 def draw(n_resamples: int, n_stimuli: int, seed: int = 0) -> np.ndarray:
@@ -36,7 +40,9 @@ def rdms(n_layers: int, n_subjects: int, n_stimuli: int, digits: int = 8) -> tup
     return x.round(digits), y.round(digits)
 
 
-def by_copies(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, name: str) -> np.ndarray:
+def by_copies(
+    x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, name: str, variances: np.ndarray | None = None
+) -> np.ndarray:
     """Repeat each stimulus as often as it was drawn, drop its pairs with itself, compare what is left."""
     result = np.full((len(x), len(multiplicity), len(y)), np.nan)
     for r, counts in enumerate(multiplicity):
@@ -47,8 +53,30 @@ def by_copies(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, name: str)
             rows, columns = copies[first[kept]], copies[second[kept]]
             resampled_y = to_square(y)[:, rows, columns]
             for k, layer in enumerate(to_square(x)):
-                result[k, r] = COMPARATORS[name].compare(layer[rows, columns], resampled_y)
+                if name not in WHITENED:
+                    result[k, r] = COMPARATORS[name].compare(layer[rows, columns], resampled_y)
+                    continue
+                for s, of_subject in enumerate(resampled_y):
+                    noise = np.ones(len(copies)) if variances is None else variances[s, copies]
+                    pairs = first[kept], second[kept]
+                    result[k, r, s] = whitened_by_copies(layer[rows, columns], of_subject, pairs, noise, name)
     return result
+
+
+def whitened_by_copies(
+    x: np.ndarray, y: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], variances: np.ndarray, name: str
+) -> float:
+    """Write down the covariance of the pairs of copies, each a condition of its own, and divide by it."""
+    contrasts = np.zeros((len(x), len(variances)))
+    contrasts[np.arange(len(x)), pairs[0]], contrasts[np.arange(len(x)), pairs[1]] = 1.0, -1.0
+    covariance = (contrasts @ np.diag(variances) @ contrasts.T) ** 2
+    if name == "corr_cov":
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            return np.nan
+        x, y = x - x.mean(), y - y.mean()
+    white_x, white_y = (np.linalg.solve(covariance, rdm) for rdm in (x, y))
+    length = np.sqrt(x @ white_x) * np.sqrt(y @ white_y)
+    return x @ white_y / length if length > 0 else np.nan
 
 
 @pytest.mark.parametrize("digits", [8, 1, 0])
@@ -124,7 +152,7 @@ def test_working_in_small_chunks_changes_nothing(name, monkeypatch):
     np.testing.assert_allclose(resampled_comparison(x, y, multiplicity, name), whole, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - {"cosine"}))
+@pytest.mark.parametrize("name", sorted(set(COMPARATORS) - ABSOLUTE))
 def test_small_differences_on_large_dissimilarities_keep_their_digits(name):
     x, y = rdms(2, 2, 16)
     multiplicity = draw(5, 16)
@@ -169,6 +197,47 @@ def test_counts_in_a_narrow_type_do_not_overflow(name):
         resampled_comparison(x, y, multiplicity.astype(np.int8), name),
         resampled_comparison(x, y, multiplicity, name),
     )
+
+
+@pytest.mark.parametrize("name", WHITENED)
+def test_stimuli_of_unequal_noise_equal_copies(name):
+    x, y = rdms(2, 3, 14)
+    multiplicity = draw(6, 14)
+    variances = np.random.default_rng(8).gamma(1.0, size=(3, 14)) + 0.05
+    found = resampled_comparison(x, y, multiplicity, name, variances)
+    np.testing.assert_allclose(found, by_copies(x, y, multiplicity, name, variances), rtol=0, atol=1e-9)
+    assert np.abs(found - resampled_comparison(x, y, multiplicity, name)).max() > 0.01
+    alike = resampled_comparison(x, y, multiplicity, name, np.full((3, 14), 7.0))
+    np.testing.assert_allclose(alike, resampled_comparison(x, y, multiplicity, name), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("counts", [[6, 1, 1, 1, 1], [7, 1, 1, 1], [5, 5], [8, 1, 1], [5, 3, 2], [4, 4, 2]])
+@pytest.mark.parametrize("name", WHITENED)
+def test_one_stimulus_may_take_half_of_all_draws(name, counts):
+    # There T + 2s − 2w passes through zero, and with it what the closed form divides by.
+    x, y = rdms(2, 2, 10)
+    multiplicity = np.array([counts + [0] * (10 - len(counts))])
+    values = resampled_comparison(x, y, multiplicity, name)
+    np.testing.assert_allclose(values, by_copies(x, y, multiplicity, name), rtol=0, atol=1e-10)
+    assert np.isfinite(values).all() == (name == "cosine_cov" or len(counts) > 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "variances", "message"),
+    [
+        (
+            "pearson",
+            np.ones((2, 12)),
+            "'pearson' does not weigh stimuli by their noise; use cosine_cov or corr_cov",
+        ),
+        ("corr_cov", np.ones((2, 11)), r"shape \(2, 11\) were given; expected positive numbers .* \(2, 12\)"),
+        ("corr_cov", np.zeros((2, 12)), "expected positive numbers"),
+        ("cosine_cov", np.full((2, 12), np.nan), "expected positive numbers"),
+    ],
+)
+def test_variances_that_cannot_be_used_raise(name, variances, message):
+    with pytest.raises(ResponsesError, match=message):
+        resampled_comparison(*rdms(1, 2, 12), draw(3, 12), name, variances)
 
 
 def test_interval_of_the_bootstrap_holds_the_correlation_of_the_population():

@@ -35,6 +35,7 @@ def _projected(output, reduction="project"):
         ("whole", Reduction()),
         ("pool", Reduction("pool", grid=7)),
         ("pool:3", Reduction("pool", grid=3)),
+        ("sample:50", Reduction("sample", n_sampled=50)),
         ("project", Reduction("project", distortion=0.1)),
         ("project:0.25", Reduction("project", distortion=0.25)),
     ],
@@ -51,6 +52,12 @@ def test_parse(text, expected):
         "pool:2.5",
         "pool:x",
         "whole:3",
+        "sample",
+        "sample:",
+        "sample:0",
+        "sample:-2",
+        "sample:1.5",
+        "sample:x",
         "project:0",
         "project:1",
         "project:nan",
@@ -65,12 +72,15 @@ def test_malformed(text):
 def test_unknown_reduction_shows_the_closest():
     with pytest.raises(UnknownNameError, match="Unknown reduction 'projekt'. Did you mean 'project'"):
         Reduction.parse("projekt")
+    with pytest.raises(UnknownNameError, match="Unknown reduction 'smaple:10'. Did you mean 'sample:1000'"):
+        Reduction.parse("smaple:10")
 
 
 def test_descriptions_tell_reductions_apart():
-    texts = ["whole", "pool", "pool:8", "project", "project:0.1000001", "project:0.2"]
+    texts = ["whole", "pool", "pool:8", "sample:7", "sample:8", "project", "project:0.1000001", "project:0.2"]
     assert len({Reduction.parse(text).describe() for text in texts}) == len(texts)
-    assert Reduction("project", seed=1).describe() != Reduction("project", seed=2).describe()
+    for kind in ("project", "sample"):
+        assert Reduction(kind, seed=1).describe() != Reduction(kind, seed=2).describe()
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 5, 3), (4, 2, 3, 3), (4, 2, 1, 2, 3)])
@@ -194,3 +204,67 @@ def test_projection_in_double_precision():
 
 def test_projection_of_one_stimulus():
     assert np.isfinite(Reduction.parse("project")(_patterns(500, n_stimuli=1), 1)).all()
+
+
+@pytest.mark.parametrize("shape", [(N_STIMULI, 3000), (N_STIMULI, 30, 10, 10), (N_STIMULI, 60, 50)])
+def test_sample_draws_units_of_the_layer_each_once(shape):
+    # Each unit's answers are its own number, so that what was drawn can be told.
+    output = torch.arange(3000.0).reshape(1, *shape[1:]).expand(shape).clone()
+    bring_down = Reduction.parse("sample:500")
+    features = bring_down(output, N_STIMULI)
+    drawn = features[0].astype(int)
+    assert features.shape == (N_STIMULI, 500) and bring_down.n_units(output, 500) == 500
+    assert len(set(drawn)) == 500
+    np.testing.assert_array_equal(features, np.broadcast_to(drawn, features.shape))
+    # From all over the layer: the mean of 500 without replacement has a standard error of 35.
+    assert abs(drawn.mean() - 1499.5) < 5 * 35.4
+    other = Reduction("sample", n_sampled=500, seed=1)(output, N_STIMULI)
+    assert len(set(drawn) & set(other[0].astype(int))) < 200
+
+
+def test_sample_is_the_same_in_each_batch_and_each_time():
+    from brainalign.probing import reduction
+
+    output, bring_down = _patterns(5000), Reduction.parse("sample:70")
+    whole = bring_down(output, N_STIMULI)
+    reduction._sampled_units.cache_clear()
+    np.testing.assert_array_equal(np.vstack([bring_down(part, 1) for part in output.split(7)]), whole)
+
+
+@pytest.mark.parametrize("n_sampled", [100, 101])
+def test_a_layer_with_no_more_units_is_kept_whole(n_sampled):
+    output = _patterns(100)
+    np.testing.assert_array_equal(Reduction("sample", n_sampled=n_sampled)(output, N_STIMULI), output.numpy())
+
+
+def test_gram_of_a_sample_is_that_of_the_sampled_units():
+    output = _patterns(4000)
+    layer = _projected(output, "sample:64")
+    features = Reduction.parse("sample:64")(output, N_STIMULI).astype(np.float64)
+    centred = features - features.mean(axis=0)
+    np.testing.assert_allclose(layer.gram, centred @ centred.T, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(layer.row_sums, features.sum(axis=1), atol=1e-4)
+    assert layer.n_units == 64
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int64])
+def test_sample_brings_to_the_types_that_whole_does(dtype):
+    output = (torch.arange(2 * 300).reshape(2, 300) % 7).to(dtype)
+    assert Reduction.parse("sample:9")(output, 2).dtype == Reduction()(output, 2).dtype
+
+
+def test_probing_a_sample_keeps_features_of_single_units():
+    from brainalign.data.stimuli import StimulusSet
+    from brainalign.networks import Preprocessing
+    from brainalign.probing import probe
+
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 6, 6, 3)).astype(np.uint8)
+    stimuli = StimulusSet.from_ids([f"s{i:02d}" for i in range(12)], list(pixels))
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.Flatten())
+    options = {"preprocessing": Preprocessing(6), "keep_features": True, "batch_size": 5}
+    whole = probe(network, stimuli, "1", **options)["1"].features
+    layer = probe(network, stimuli, "1", reduction="sample:20", **options)["1"]
+    assert layer.features is not None and whole is not None
+    assert layer.features.shape == (12, 20) and layer.n_units == 20
+    places = [np.flatnonzero((whole == column[:, None]).all(axis=0)) for column in layer.features.T]
+    assert all(len(place) == 1 for place in places) and len({int(place[0]) for place in places}) == 20

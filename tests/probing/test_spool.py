@@ -54,7 +54,7 @@ def test_a_disk_without_room_is_noticed_at_once(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(BrainalignError, match=r"4.1e-05 GB cannot be spooled to .*No space left.*Make room"):
+    with pytest.raises(BrainalignError, match=r"8.19e-05 GB cannot be spooled to .*No space left.*Make room"):
         Spooled(tmp_path, N, BLOCK, np.dtype("float32"))
 
 

@@ -1,0 +1,178 @@
+"""RSA of all layers together: their RDMs, weighted on some stimuli and subjects, against those of others."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float, Int
+
+from brainalign.compare.comparison import Outcome, mean_over_splits
+from brainalign.compare.rdm_comparison import RdmComparison, rdms_on
+from brainalign.compare.splits import FEWEST, Split, labels
+from brainalign.errors import ResponsesError
+from brainalign.metrics.metric import Metric
+from brainalign.metrics.noise_ceiling import MIN_SUBJECTS, noise_ceiling
+from brainalign.metrics.weighted_rsa import WeightedRdmKernel
+from brainalign.probing import Representation
+
+Array = np.ndarray
+
+N_PARTITIONS = 3
+"""Times that the stimuli are parted into folds anew, since each partition compares few of the pairs."""
+
+
+class WeightedRsa(RdmComparison):
+    r"""Dissimilarity matrices of one region, to be predicted from those of all layers together.
+
+    The stimuli are parted into k folds (k = 2, 3, 4, 5 for fewer than 12, 24, 40, and for 40 stimuli or more,
+    as in ``rsatoolbox``), three times over. For each fold and each subject, weights of the layers are fitted
+    to the pairs of the other stimuli in the other subjects (of a single subject: in itself), and the
+    weighted sum is compared with the subject's own matrix over the pairs within the fold. The value is the
+    mean over subjects and folds; the ceilings, too, are those of pairs within the folds. One weight
+    per layer, fitted to no pair and no subject that it is judged by, needs no allowance for the number of
+    layers.
+
+    In the bootstrap the pairs and subjects that are held out are resampled within their folds, as in
+    linear predictivity: weights and folds stay, so the variance of the fit itself is left out, and there is
+    none of the choice of folds to be taken off (Schütt et al. 2023 draw folds anew in each sample, and
+    correct for that). It costs one weighted comparator per fold, subject and sample, and no fit.
+    """
+
+    joint = True
+
+    def __init__(
+        self,
+        metric: Metric,
+        region: xr.DataArray,
+        owner: str,
+        n_resamples: int,
+        seed: int,
+        metadata: pd.DataFrame | None = None,
+    ):
+        super().__init__(metric, region, owner, n_resamples, seed, metadata)
+        self._weighted: WeightedRdmKernel = metric.kernel
+        stimuli = self.facts.stimuli
+        generator = np.random.default_rng(seed)
+        groups = labels(metadata, "image", stimuli)
+        partitions = [stimulus_folds(len(stimuli), generator, groups) for _ in range(N_PARTITIONS)]
+        self._folds = [fold for folds in partitions for fold in folds]
+        if len(self._subjects) >= MIN_SUBJECTS:
+            ceilings = [
+                noise_ceiling(rdms_on(self._rdms, test), metric.kernel.comparator) for _, test in self._folds
+            ]
+            lower, upper = np.mean(ceilings, axis=0)
+            self.facts = replace(self.facts, ceiling_lower=float(lower), ceiling=float(upper))
+
+    def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
+        """Weight the layers together: one outcome, each one's weight in its details, or none without layers."""
+        if not layers:
+            return []
+        names, rdms, left_out = [], [], []
+        for layer in layers:
+            try:
+                rdms.append(self._weighted.rdm(layer))
+                names.append(layer.layer)
+            except ResponsesError as error:
+                left_out.append(str(error))
+        if not rdms:
+            return [Outcome.undefined(self.resamples, "; ".join(left_out))]
+        outcome = self._together(np.stack(rdms), names)
+        return [replace(outcome, note="; ".join(f"left out: {reason}" for reason in left_out))]
+
+    def _together(self, rdms: Float[Array, "layer pair"], names: Sequence[str]) -> Outcome:
+        per_fold, per_subject, weights = [], [], []
+        for train, test in self._folds:
+            fitted = self._weighted.weights(rdms_on(rdms, train), rdms_on(self._rdms, train))
+            values, observed = self._held_out(fitted @ rdms_on(rdms, test), test)
+            per_fold.append(values)
+            per_subject.append(observed)
+            weights.append(fitted)
+        scoring, of_subjects = np.array(per_fold), mean_over_splits(np.array(per_subject))
+        values = mean_over_splits(scoring)
+        return Outcome(
+            raw=float(values[0]),
+            spread=float(np.std(of_subjects, ddof=1)) if len(of_subjects) > 1 else float("nan"),
+            replicates=values[1:].reshape(self.resamples.n_kinds, -1),
+            choosing=np.full_like(scoring, np.nan),
+            scoring=scoring,
+            details=pd.concat(
+                [
+                    pd.DataFrame({"subject": self._subjects, "r": of_subjects}),
+                    _weight_table(np.array(weights), rdms, names),
+                ],
+                ignore_index=True,
+            ),
+        )
+
+    def _held_out(
+        self, predicted: Float[Array, "subject pair"], test: Int[Array, " row"]
+    ) -> tuple[Float[Array, " value"], Float[Array, " subject"]]:
+        """Mean over subjects, each against its own prediction: observed, then in each bootstrap sample."""
+        counts = np.vstack([np.ones(len(test), dtype=np.int64), self.resamples.stimuli[:, test]])
+        # All predictions with all subjects in one call cost less than each with its own, one by one.
+        every = self._weighted.resampled(predicted, rdms_on(self._rdms, test), counts)
+        compared = np.einsum("srs->rs", every)
+        return self._over_subjects(compared), compared[0]
+
+    def _over_subjects(self, compared: Float[Array, "sample subject"]) -> Float[Array, " value"]:
+        observed, by_stimuli = compared[0], compared[1:]
+        means = [observed.mean(keepdims=True), by_stimuli.mean(axis=1)]
+        if self.resamples.subjects is not None:
+            share = self.resamples.subjects / len(self._subjects)
+            means[1:1] = [np.einsum("rs,rs->r", by_stimuli, share), share @ observed]
+        return np.concatenate(means)
+
+
+def stimulus_folds(
+    n_stimuli: int, generator: np.random.Generator, groups: np.ndarray | None = None
+) -> list[Split]:
+    """Part stimuli at random into folds of nearly one size: training and test rows for each.
+
+    Two folds for fewer than 12 stimuli, three for fewer than 24, four for fewer than 40, else five. Stimuli
+    of one group stay together, and count once.
+
+    Raises
+    ------
+    ResponsesError
+        Groups so few or so large that a fold, or what is left beside it, holds fewer than four stimuli.
+
+    Examples
+    --------
+    >>> [len(test) for _, test in stimulus_folds(92, np.random.default_rng(0))]
+    [19, 19, 18, 18, 18]
+    """
+    _, group = np.unique(np.arange(n_stimuli) if groups is None else groups, return_inverse=True)
+    n_groups = int(group.max()) + 1
+    n_folds = 2 + sum(n_groups >= enough for enough in (12, 24, 40))
+    fold = generator.permutation(np.arange(n_groups) % n_folds)[group]
+    folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
+    smallest = min(len(part) for split in folds for part in split)
+    if smallest < FEWEST:
+        raise ResponsesError(
+            f"{n_stimuli} stimuli that show {n_groups} images leave a fold of {smallest}; weights are fitted "
+            f"and judged on {FEWEST} stimuli at least. Give images that differ different names in the "
+            "column 'image' of the metadata, or use rsa."
+        )
+    return folds
+
+
+def _weight_table(
+    weights: Float[Array, "fold subject layer"], rdms: Float[Array, "layer pair"], names: Sequence[str]
+) -> pd.DataFrame:
+    """Give each layer's weight, mean and standard deviation over the fits, and its share of the prediction.
+
+    The share is the weight times the standard deviation of the layer's RDM, divided by the sum over layers.
+    """
+    parts = weights * rdms.std(axis=1)
+    total = parts.sum(axis=2, keepdims=True)
+    shares = np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
+    return pd.DataFrame(
+        {
+            "weighted_layer": list(names),
+            "weight": weights.mean(axis=(0, 1)),
+            "weight_spread": weights.std(axis=(0, 1)),
+            "share": shares.mean(axis=(0, 1)),
+        }
+    )

@@ -1,0 +1,259 @@
+r"""Canonical correlations of two representations in their leading directions: SVCCA and PWCCA."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from brainalign.errors import UnknownNameError
+from brainalign.metrics.gram_kernel import (
+    Axes,
+    GramMatrix,
+    Multiplicity,
+    Responses,
+    check_sides,
+    layer_axes,
+    mean_over_permutations,
+    region_axes,
+    to_first_order,
+)
+from brainalign.metrics.metric import Metric
+from brainalign.metrics.procrustes import too_many_dimensions
+
+Array = np.ndarray
+
+NOTED_CHANCE = 0.5
+"""Canonical correlation of unrelated data (root mean square) from which the value's note gives it."""
+
+Weights = Callable[[Axes, Responses], tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]]
+"""Weight of each canonical direction of the region, and its derivative by the weight of each stimulus."""
+
+
+def svcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0.99) -> float:
+    r"""Mean canonical correlation of the leading principal directions of two representations.
+
+    .. math:: \frac{1}{m} \sum_{k=1}^{m} \rho_k, \qquad \rho_k = \sigma_k(U_p^T V_q), \quad m = \min(p, q),
+
+    with :math:`U_p, V_q` the fewest principal axes, over the stimuli, that hold the share `variance` of each
+    side.
+
+    Parameters
+    ----------
+    gram
+        Inner products of the features, which may be centred on any point.
+    responses
+        Shape (stimulus, unit), of the same stimuli, in any one unit.
+    variance
+        Share of the variance of either side to keep, above 0 and at most 1 (plain CCA).
+
+    Returns
+    -------
+    :
+        In [0, 1]. NaN where a side has no variance over the stimuli, and where p + q is the number of stimuli
+        or more: some correlations are then 1 for any data. Of unrelated data the mean of ρ² is
+        max(p, q) / (n − 1).
+
+    Raises
+    ------
+    ResponsesError
+        Shapes that do not fit, values that are not finite, or fewer than four stimuli.
+    UnknownNameError
+        `variance` outside (0, 1].
+
+    References
+    ----------
+    Raghu, Gilmer, Yosinski & Sohl-Dickstein (2017), NeurIPS 30.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(50, 5))
+    >>> round(svcca_similarity(x @ x.T, x @ np.diag([1, 2, 3, 2, 1]), variance=1.0), 12)
+    1.0
+    """
+    return CanonicalKernel("svcca", variance, _alike).value(gram, responses)
+
+
+def pwcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0.99) -> float:
+    r"""Mean canonical correlation weighted by how much of the units' responses each direction holds.
+
+    .. math:: \frac{\sum_k \alpha_k \rho_k}{\sum_k \alpha_k}, \qquad
+        \alpha_k = \sum_j \lvert \langle h_k, y_j \rangle \rvert,
+
+    with :math:`h_k` the region's canonical directions over the stimuli and :math:`y_j` its units' centred
+    responses. Morcos et al. weight by either side; here it is always the region, whose units are at hand: a
+    layer's Gram matrix then suffices, and all layers are weighed by the same responses.
+
+    Parameters
+    ----------
+    gram, responses, variance
+        As for `svcca_similarity`; NaN and errors too.
+
+    References
+    ----------
+    Morcos, Raghu & Bengio (2018), NeurIPS 31, eq. 2 and 3.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(50, 5))
+    >>> round(pwcca_similarity(x @ x.T, x @ np.diag([1, 2, 3, 2, 1]), variance=1.0), 12)
+    1.0
+    """
+    return CanonicalKernel("pwcca", variance, _projections).value(gram, responses)
+
+
+@dataclass(frozen=True)
+class CanonicalKernel:
+    """A weighted mean of the canonical correlations in the directions that hold a share of the variance."""
+
+    name: str
+    variance: float
+    weights: Weights
+
+    def value(self, gram: GramMatrix, responses: Responses) -> float:
+        """Compare a layer with a region."""
+        layer, region = self._sides(gram, responses)
+        counts = layer.leading(self.variance), region.leading(self.variance)
+        return self._value_and_influence(layer, region, counts, responses)[0]
+
+    def resampled(
+        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
+    ) -> Float[Array, " resample"]:
+        """Compare them in every resample, to first order, the numbers of directions chosen anew in each.
+
+        O(n³) once, and for each pair of numbers that comes up (a few dozen) one decomposition of
+        directions × directions. The axes are those of all stimuli.
+        """
+        layer, region = self._sides(gram, responses)
+        counts = np.column_stack(
+            [side.leading_in_resamples(self.variance, multiplicity) for side in (layer, region)]
+        )
+        values = np.empty(len(multiplicity))
+        for p, q in np.unique(counts, axis=0).tolist():
+            rows = (counts == (p, q)).all(axis=1)
+            value, influence = self._value_and_influence(layer, region, (p, q), responses)
+            values[rows] = to_first_order(value, influence, multiplicity[rows])
+        return values
+
+    def chance(self, gram: GramMatrix, responses: Responses) -> float:
+        """Give the mean over 1000 permutations of the stimuli of one side, always the same ones."""
+        layer, region = self._sides(gram, responses)
+        counts = layer.leading(self.variance), region.leading(self.variance)
+
+        def permuted(order: Int[Array, " n"]) -> float:
+            other = _Side(region.axes[order], region.squares)
+            return self._value_and_influence(layer, other, counts, responses[order])[0]
+
+        return mean_over_permutations(permuted, len(gram))
+
+    def note(self, gram: GramMatrix, responses: Responses) -> str:
+        """Say why there is no value, or how far unrelated data would come."""
+        layer, region = self._sides(gram, responses)
+        p, q, n = layer.leading(self.variance), region.leading(self.variance), len(gram)
+        if min(p, q) == 0:
+            return "a side has no variance over the stimuli"
+        if p + q >= n:
+            return too_many_dimensions(p, q, n) + "; keep a lower share of the variance"
+        chance = np.sqrt(max(p, q) / (n - 1))
+        if chance < NOTED_CHANCE:
+            return ""
+        return f"{p} and {q} dimensions of {n} stimuli: unrelated data would correlate at {chance:.2f}"
+
+    def _sides(self, gram: GramMatrix, responses: Responses) -> tuple["_Side", "_Side"]:
+        _check_variance(self.name, self.variance)
+        check_sides(self.name.upper(), gram, responses)
+        sides = layer_axes(gram), region_axes(np.asarray(responses, dtype=np.float64))
+        layer, region = (_Side(axes, lengths**2) for axes, lengths in sides)
+        return layer, region
+
+    def _value_and_influence(
+        self, layer: "_Side", region: "_Side", counts: tuple[int, int], responses: Responses
+    ) -> tuple[float, Float[Array, " n"]]:
+        r"""Weighted mean of the correlations, and its derivative by the weight of each stimulus.
+
+        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions of length 1.
+        """
+        p, q = counts
+        n = len(layer.axes)
+        if min(p, q) == 0 or p + q >= n:
+            return float("nan"), np.full(n, np.nan)
+        left, correlations, right = np.linalg.svd(layer.axes[:, :p].T @ region.axes[:, :q], full_matrices=False)
+        u, v = layer.axes[:, :p] @ left, region.axes[:, :q] @ right.T
+        weights, change = self.weights(v, responses - responses.mean(axis=0))
+        value = float(correlations @ weights / weights.sum())
+        influence = (u * v - correlations * (u**2 + v**2) / 2) @ weights + change @ (correlations - value)
+        return value, influence / weights.sum()
+
+
+def svcca(variance: float = 0.99) -> Metric:
+    """SVCCA: mean canonical correlation of the directions that hold a share of the variance of either side."""
+    return _metric("svcca", variance, _alike, True, "mean canonical correlation", "Raghu et al. 2017")
+
+
+def pwcca(variance: float = 0.99) -> Metric:
+    """PWCCA: canonical correlations weighted by the share of the region's responses that each holds."""
+    label = "canonical correlation, projection-weighted by the region"
+    return _metric("pwcca", variance, _projections, False, label, "Morcos et al. 2018")
+
+
+def _metric(name: str, variance: float, weights: Weights, symmetric: bool, label: str, citation: str) -> Metric:
+    _check_variance(name, variance)
+    kernel = CanonicalKernel(name, variance, weights)
+    return Metric(
+        name=name,
+        family="gram",
+        kernel=kernel,
+        needs=frozenset({"gram", "responses"}),
+        range=(0.0, 1.0),
+        symmetric=symmetric,
+        invariances=frozenset({"rotation", "scaling", "translation"}),
+        chance=kernel.chance,
+        label=f"{name.upper()}: {label}, {100 * variance:g} % of variance",
+        citation=citation,
+        options={"variance": variance},
+    )
+
+
+def _alike(
+    directions: Axes, responses: Responses
+) -> tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]:
+    return np.ones(directions.shape[1]), np.zeros_like(directions)
+
+
+def _projections(
+    directions: Axes, responses: Responses
+) -> tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]:
+    projections = directions.T @ responses
+    weights = np.abs(projections).sum(axis=1)
+    return weights, directions * (responses @ np.sign(projections).T) - weights * directions**2 / 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Principal axes of a representation over the stimuli, and the squared length along each."""
+
+    axes: Axes
+    squares: Float[Array, " axis"]
+
+    def leading(self, variance: float) -> int:
+        """Count the fewest axes that hold a share of the variance."""
+        return int(_leading(self.squares[None], variance)[0])
+
+    def leading_in_resamples(self, variance: float, multiplicity: Multiplicity) -> Int[Array, " resample"]:
+        """Count them in each resample, where each axis's square is to first order Σ m_i (s u_i)²."""
+        return _leading(multiplicity @ (self.axes**2 * self.squares), variance)
+
+
+def _leading(squares: Float[Array, "row axis"], variance: float) -> Int[Array, " row"]:
+    if squares.shape[1] == 0:
+        return np.zeros(len(squares), dtype=np.int64)
+    # A whole that is summed up in steps misses 1 by rounding.
+    reached = np.cumsum(squares, axis=1) >= (variance - 1e-12) * squares.sum(axis=1, keepdims=True)
+    return reached.argmax(axis=1) + 1
+
+
+def _check_variance(name: str, variance: float) -> None:
+    if not 0 < variance <= 1:
+        raise UnknownNameError(
+            f"Option {name}:variance is {variance!r}; expected a share above 0 and at most 1, such as 0.99."
+        )

@@ -1,0 +1,52 @@
+"""Standard errors of shape measures against their spread over experiments with other stimuli and noise."""
+
+import numpy as np
+import pytest
+
+from brainalign.compare.resampling import Resamples, interval
+from brainalign.metrics import find_metric
+
+EXPERIMENTS = [
+    ("procrustes", 15),
+    ("procrustes", 300),
+    ("procrustes:alpha=0.1", 300),
+    ("procrustes:alpha=0.0", 15),
+    ("svcca", 15),
+    ("svcca", 300),
+    ("svcca:variance=0.9", 300),
+    ("pwcca", 15),
+    ("pwcca", 300),
+]
+
+
+def standard_errors(metric, width, n, q, n_experiments):
+    """Values of many experiments with other stimuli and noise, and the standard error that each gives."""
+    fixed = np.random.default_rng(0)
+    to_layer, to_region = fixed.normal(size=(30, width)) / 2, fixed.normal(size=(30, q)) / 2
+    resamples, kernel = Resamples.draw(400, n, 0, 0), find_metric(metric).kernel
+    values, errors = np.empty(n_experiments), np.empty(n_experiments)
+    for trial in range(n_experiments):
+        generator = np.random.default_rng([1, trial])
+        latent = generator.normal(size=(n, 30)) / np.sqrt(np.arange(1, 31))
+        x = np.tanh(latent @ to_layer)
+        y = np.exp(0.5 * np.tanh(latent @ to_region)) + 0.3 * generator.normal(size=(n, q))
+        values[trial] = kernel.value(x @ x.T, y)
+        replicates = kernel.resampled(x @ x.T, y, resamples.stimuli)
+        errors[trial] = np.sqrt(resamples.variance(replicates[None])[0])
+    return values, errors
+
+
+@pytest.mark.parametrize(("metric", "width"), [("procrustes", 100), ("svcca", 20)])
+def test_standard_error_is_the_spread_over_experiments(metric, width):
+    values, errors = standard_errors(metric, width, n=60, q=8, n_experiments=120)
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std(ddof=1), rel=0.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "width"), EXPERIMENTS)
+def test_intervals_hold_the_expected_value(metric, width):
+    values, errors = standard_errors(metric, width, n=200, q=20, n_experiments=300)
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std(ddof=1), rel=0.15)
+    low, high = np.array([interval(v, e**2, 199.0) for v, e in zip(values, errors, strict=True)]).T
+    covered = np.mean((low < values.mean()) & (values.mean() < high))
+    assert 0.90 < covered < 0.985
