@@ -24,7 +24,9 @@ def partition(
     region: Annotated[str | None, typer.Option(help="Region, where the recording has several.")] = None,
     pixels: Annotated[bool, typer.Option(help="Add the images' pixels as a group.")] = True,
     out: Annotated[Path | None, typer.Option(help="Write the table here, as .csv.")] = None,
-    reduction: Annotated[str, typer.Option(help="whole, pool:GRID or project[:DISTORTION].")] = "whole",
+    reduction: Annotated[
+        str, typer.Option(help="whole, pool:GRID, sample:UNITS or project[:DISTORTION].")
+    ] = "whole",
     mixtures: Annotated[int, typer.Option(min=0, help="Random mixtures of each set of groups.")] = 20,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap samples behind each interval.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of splits and bootstrap samples.")] = 0,

@@ -58,11 +58,11 @@ def score_network(
         for of_layer, outcome in zip(of_layers, outcomes, strict=True)
     ]
     committed = commit(outcomes, names, comparison.resamples)
-    rows.append(
-        identity
-        | {"layer": COMMITTED, "layer_units": -1, "participation_ratio": NAN}
-        | _values(comparison, committed)
-    )
+    values = _values(comparison, committed)
+    if problem.metric.family == "gram" and callable(problem.metric.chance):
+        # Chance is higher on the halves that it is scored on than on all stimuli, which the ceiling is of.
+        values["score"] = NAN
+    rows.append(identity | {"layer": COMMITTED, "layer_units": -1, "participation_ratio": NAN} | values)
     details = [
         outcome.details.assign(**({"layer": layer} | dict(outcome.details) | identity))
         for layer, outcome in zip(names, outcomes, strict=True)

@@ -57,7 +57,7 @@ def probe(
     preprocessing
         By default the network's own (`preprocessing_of`).
     reduction
-        ``whole``, ``pool:GRID`` or ``project[:DISTORTION]``, see `Reduction`.
+        ``whole``, ``pool:GRID``, ``sample:UNITS`` or ``project[:DISTORTION]``, see `Reduction`.
     keep_features
         Keep the features in each representation, within `memory` for all layers together.
     batch_size

@@ -100,3 +100,19 @@ def test_layers_come_in_the_order_of_the_recording():
     shuffled = Representation.from_features(features()[order], [IDS[i] for i in order], "layer0")
     rows, _, _ = score_network("test", problem("ridge"), NETWORK, [shuffled])
     assert rows[0]["raw"] == pytest.approx(rows_of("ridge", features())[0][0]["raw"], abs=1e-10)
+
+
+@pytest.mark.parametrize("metric,scored", [("cka", True), ("cka:debiased=False", False), ("procrustes", False)])
+def test_half_of_the_stimuli_are_not_held_against_the_ceiling_where_chance_depends_on_their_number(
+    metric, scored
+):
+    signal = features(1, 8)
+    noise = np.random.default_rng(2).normal(0.0, 0.2, (N, 8, 4))
+    repeated = make_responses(
+        signal[:, :, None] + noise, IDS, region="V4", subject="m", dims=("stimulus", "unit", "repeat")
+    )
+    (found,) = make_problems(Recording("test", responses={"V4": repeated}), [find_metric(metric)], 20, 0)
+    layer = Representation.from_features(signal, IDS, "layer")
+    rows, _, _ = score_network("test", found, NETWORK, [layer])
+    assert np.isfinite(rows[0]["score"]) and np.isfinite(rows[1]["raw"])
+    assert np.isfinite(rows[1]["score"]) == scored
