@@ -13,7 +13,8 @@ their committed layers (``difference``), and of that between two networks equall
 between the halves' values hold 0? This needs the recording (BRAINALIGN_MIRROR) and the extra ``[pretrained]``.
 
 Runs are kept beside the table (``coverage.runs.csv``) and are never done twice, so the script can be killed,
-and called again with more metrics, sizes or runs. Any name of the catalogue will do, options included.
+and called again with more metrics, sizes or runs; rows of the table whose runs are not at hand stay. Any name
+of the catalogue will do, options included.
 """
 
 import argparse
@@ -43,10 +44,21 @@ METRICS = (
     "ridge",
     "ridge_fixed",
     "pls",
+    "pcr",
     "cka",
     "rsa",
     "rsa:rdm=euclidean,compare=pearson",
     "rsa:rdm=euclidean,compare=cosine",
+    "rsa:rdm=squared_euclidean,compare=corr_cov",
+    "rsa:rdm=crossnobis,compare=cosine",
+    "rsa_weighted",
+    "reverse_ridge",
+    "procrustes",
+    "svcca",
+    "pwcca",
+    "one_to_one",
+    "soft_matching",
+    "decoding",
 )
 SIZES = (30, 60, 100, 200, 400, 640)
 RUNS = 500
@@ -58,6 +70,7 @@ REAL_LAYERS = ("_blocks.4", "_blocks.8", "_blocks.12")
 HALVINGS = 200
 
 KEY = ("data", "metric", "n", "seed")
+CELL = ["data", "metric", "n", "quantity"]
 RUN_COLUMNS = (*KEY, "quantity", "value", "low", "high", "seconds")
 
 N_LATENTS, N_UNITS, N_REPEATS, WIDTH = 20, 50, 8, 80
@@ -217,34 +230,41 @@ def add_run(path: Path, key: tuple, values: dict[str, tuple[float, float, float]
 
 
 def summarise(path: Path) -> pd.DataFrame:
-    """Count for each quantity how many intervals hold its truth, with the count's own 95 % interval."""
+    """Count for each quantity how many intervals hold its truth, with the count's own 95 % interval.
+
+    Runs without an interval are counted in `undefined` and left out of all else.
+    """
     runs = pd.read_csv(path, on_bad_lines="skip").drop_duplicates([*KEY, "quantity"])
     rows = []
-    names = ["data", "metric", "n", "quantity"]
-    for _, cell in runs.groupby(names, sort=False):
-        value, low, high = (np.asarray(cell[name], dtype=float) for name in ("value", "low", "high"))
-        cell_of: dict[str, object] = cell[names].iloc[0].to_dict()
-        if cell_of["quantity"] in ("equal", "halves", "halves committed"):
+    for _, cell in runs.groupby(CELL, sort=False):
+        value, low, high = cell[["value", "low", "high"]].dropna().to_numpy(dtype=float).T
+        if cell["quantity"].iloc[0] in ("equal", "halves", "halves committed"):
             truth = np.zeros(len(value))
         else:
             truth = (value.sum() - value) / max(len(value) - 1, 1)
         held = (low <= truth) & (truth <= high)
-        exact = scipy.stats.binomtest(int(held.sum()), len(held)).proportion_ci()
-        rows.append(
-            {
-                **cell_of,
-                "runs": len(value),
-                "undefined": int(np.isnan(high - low).sum()),
+        row: dict[str, object] = {name: cell[name].iloc[0] for name in CELL}
+        row |= {"runs": len(cell), "undefined": len(cell) - len(value)}
+        if len(value) > 1:
+            exact = scipy.stats.binomtest(int(held.sum()), len(held)).proportion_ci()
+            row |= {
                 "truth": truth.mean(),
-                "sd": value.std(ddof=1) if len(value) > 1 else np.nan,
-                "mean_half_width": np.nanmean(high - low) / 2,
+                "sd": value.std(ddof=1),
+                "mean_half_width": (high - low).mean() / 2,
                 "coverage": held.mean(),
                 "coverage_low": exact.low,
                 "coverage_high": exact.high,
-                "seconds": cell["seconds"].mean(),
             }
-        )
+        rows.append(row | {"seconds": cell["seconds"].mean()})
     return pd.DataFrame(rows)
+
+
+def merged(table: pd.DataFrame, out: Path) -> pd.DataFrame:
+    """Add the rows of a table written before whose runs are not at hand."""
+    if not out.exists():
+        return table
+    both = pd.concat([table, pd.read_csv(out)], ignore_index=True).drop_duplicates(CELL)
+    return both.sort_values(by=["data", "metric", "n"], kind="stable", ignore_index=True)
 
 
 def todo(options: argparse.Namespace, known: Runs) -> Iterator[tuple[str, str, int, int]]:
@@ -285,7 +305,7 @@ def main() -> None:
 
 def _report(store: Path, out: Path, cell: tuple | None) -> None:
     """Write the table, and print the rows of one cell."""
-    table = summarise(store)
+    table = merged(summarise(store), out)
     table.round(5).to_csv(out, index=False)
     if cell is not None:
         chosen = table[(table["data"] == cell[0]) & (table["metric"] == cell[1]) & (table["n"] == cell[2])]

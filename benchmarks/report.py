@@ -14,6 +14,8 @@ from benchmarks.rows import Curve, Row
 
 CONSOLE = Console(stderr=True)
 COLUMNS = ("claim", "ours", "against", "ratio", "target", "holds")
+SAME = ("cpu", "cores", "python", "versions", "small")
+"""What figures of one report have in common."""
 CURVE_COLUMNS = ("curve", "sizes", "seconds", "exponent", "theory")
 
 
@@ -32,10 +34,18 @@ class Report:
         self.rows: list[Row] = []
         self.curves: list[Curve] = []
 
-    def add(self, found: Sequence[Row | Curve]) -> None:
-        """Take what a script found."""
-        self.rows += [each for each in found if isinstance(each, Row)]
-        self.curves += [each for each in found if isinstance(each, Curve)]
+    def keep(self, written: str) -> None:
+        """Take over what was written before on this machine, with these versions, at such sizes."""
+        before = json.loads(written)
+        if all(before["machine"].get(name) == self.machine[name] for name in SAME):
+            self.rows = [Row.from_record(record) for record in before["rows"]]
+            self.curves = [Curve.from_record(record) for record in before["curves"]]
+
+    def replace(self, script: str, found: Sequence[Row | Curve]) -> None:
+        """Take what a script found, in place of what it found before."""
+        others = [each for each in (*self.rows, *self.curves) if not each.id.startswith(f"{script}_")]
+        self.rows = [each for each in (*others, *found) if isinstance(each, Row)]
+        self.curves = [each for each in (*others, *found) if isinstance(each, Curve)]
         self.machine["load_at_end"] = [round(load, 2) for load in os.getloadavg()]
 
     def json(self) -> str:

@@ -16,7 +16,7 @@ def measure(small: bool) -> list[Row]:
     network = untrained("resnet18")
     stimuli, preprocessing = _shown(small)
     runs = fastest(
-        1 if small else 5,
+        1 if small else 9,
         {
             "ours": lambda: probe(
                 network, stimuli, BLOCKS, preprocessing=preprocessing, batch_size=BATCH, cache=False

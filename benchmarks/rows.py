@@ -48,6 +48,11 @@ class Row:
         """Give the row for JSON."""
         return asdict(self) | {"holds": self.holds}
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Row":
+        """Take a row from JSON."""
+        return cls(**{name: value for name, value in record.items() if name != "holds"})
+
 
 def times_faster(
     name: str, claim: str, ours_s: float, peer_s: float, target: float, peak_mb: float | None = None
@@ -99,6 +104,11 @@ class Curve:
     def as_record(self) -> dict[str, Any]:
         """Give the curve for JSON."""
         return asdict(self) | {"exponent": self.exponent}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Curve":
+        """Take a curve from JSON."""
+        return cls(**{name: value for name, value in record.items() if name != "exponent"})
 
 
 class DisagreementError(Exception):

@@ -1,16 +1,20 @@
 """Measure brainalign against its peers and against what the machine allows.
 
 ``python benchmarks/run.py rdm pls ridge bootstrap vgg16 resnet18 scaling --json OUT`` runs the scripts
-named, all of them if none is; the peers are in the extra ``[bench]``.
+named, all of them if none is, each in a process of its own, so that no peer's threads or memory are in the
+next one's way; the peers are in the extra ``[bench]``. Figures of other scripts that OUT holds from the same
+machine and versions are kept.
 """
 
 import argparse
 import importlib
+import multiprocessing
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-SCRIPTS = ("rdm", "pls", "ridge", "bootstrap", "resnet18", "vgg16", "scaling")
+SCRIPTS = ("rdm", "pls", "ridge", "bootstrap", "resnet18", "vgg16", "wide", "scaling")
 
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings that hold OpenBLAS to kernels of another processor: they would slow NumPy, ours and peers' alike."""
@@ -33,14 +37,23 @@ def main() -> None:
     os.environ["TQDM_DISABLE"] = "1"
     report = importlib.import_module("benchmarks.report")
     figures = report.Report(options.small)
+    if options.json and options.json.exists():
+        figures.keep(options.json.read_text())
     for name in dict.fromkeys(options.scripts or SCRIPTS):
         with report.working(name):
-            figures.add(importlib.import_module(f"benchmarks.{name}").measure(options.small))
+            figures.replace(name, _measured(name, options.small))
         if options.json:
             options.json.write_text(figures.json())
     figures.show()
     if options.markdown:
         options.markdown.write_text(figures.markdown())
+
+
+def _measured(name: str, small: bool) -> list:
+    """Run a script in a process of its own."""
+    measure = importlib.import_module(f"benchmarks.{name}").measure
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+        return alone.submit(measure, small).result()
 
 
 def _restart_without(variables: tuple[str, ...]) -> None:

@@ -33,6 +33,7 @@ IDS = {
     },
     "resnet18": {"resnet18_forward"},
     "vgg16": {"vgg16_memory", "vgg16_floor", "vgg16_forward"},
+    "wide": {"wide_memory"},
     "scaling": {"scaling_ten_metrics"},
 }
 
@@ -84,7 +85,7 @@ def check_rows(records: list[dict], script: str) -> None:
         assert record["holds"] is (above if record["relation"] == ">=" else below)
 
 
-@pytest.mark.parametrize("script", ["pls", "ridge", "bootstrap", "resnet18"])
+@pytest.mark.parametrize("script", ["pls", "ridge", "bootstrap", "resnet18", "wide"])
 def test_a_script_gives_its_rows(script, benchmark, in_this_process):
     in_this_process(script)
     with warnings.catch_warnings():
@@ -112,6 +113,22 @@ def test_the_command_writes_rows_and_machine(tmp_path):
         row["claim"] for row in content["rows"]
     ]
     assert "SMALL SIZES" in lines[-1] and "SMALL SIZES" in done.stdout
+
+
+def test_figures_of_other_scripts_are_kept_where_the_machine_is_the_same(benchmark):
+    report, rows = benchmark("report"), benchmark("rows")
+    first = report.Report(small=True)
+    first.replace("rdm", [rows.times_faster("rdm_x", "old", 2.0, 20.0, 10)])
+    first.replace("pls", [rows.times_faster("pls_x", "kept", 2.0, 20.0, 10)])
+    first.replace("scaling", [rows.Curve("scaling_x", "kept", "stimuli", [1, 2], [1.0, 2.0], 1.0)])
+    second = report.Report(small=True)
+    second.keep(first.json())
+    second.replace("rdm", [rows.times_faster("rdm_x", "new", 2.0, 20.0, 10)])
+    assert [(row.id, row.claim) for row in second.rows] == [("pls_x", "kept"), ("rdm_x", "new")]
+    assert second.curves == first.curves
+    other = report.Report(small=False)
+    other.keep(first.json())
+    assert not other.rows and not other.curves
 
 
 def test_an_unknown_script_is_bad_usage():

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import get_blas_funcs
 
 from brainalign.errors import ResponsesError
 
@@ -63,10 +62,11 @@ class GramSums:
             self._mean_norm += float(exact @ exact)
             self._mean_sum += float(exact @ weights)
             if self._on_device is None:
-                (symmetric_product,) = get_blas_funcs(["syrk"], [shifted])
-                upper = symmetric_product(1.0, shifted.T, trans=1, lower=1).T
-                for rows in strips(len(upper)):
-                    self._gram[rows, rows.start :] += upper[rows, rows.start :]
+                # Of a matrix and its own transpose NumPy computes one triangle. (SciPy's BLAS is another
+                # library: its threads and NumPy's, each waiting for work, take the processor from each other.)
+                product = shifted @ shifted.T
+                for rows in strips(len(product)):
+                    self._gram[rows, rows.start :] += product[rows, rows.start :]
             else:
                 there = torch.from_numpy(shifted).to(self._on_device.device)
                 self._on_device += there @ there.T

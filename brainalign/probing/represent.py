@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from brainalign.probing.spool import Spooled, free_bytes, seconds_per_byte
 log = logging.getLogger(__name__)
 
 Pointwise = Callable[[np.ndarray], np.ndarray]
+Block = tuple[int, np.ndarray]
 
 POINTWISE: dict[type[nn.Module], Pointwise] = {
     nn.ReLU: lambda x: np.maximum(x, 0),
@@ -140,7 +142,7 @@ def represent(
                 for follower, function in outputs.followers.get(output, {}).items():
                     sums[follower].add(function(block), weights)
             if keep_features:
-                features |= {piece.output: held for piece, held in kept.held.items()}
+                features |= {piece.output: held.numpy() for piece, held in kept.held.items()}
     representations: dict[str, list[Representation]] = {name: [] for name in names}
     for output, size in outputs.sizes.items():
         label = outputs.label(output)
@@ -163,11 +165,16 @@ class _Kept:
 
     def __init__(self, plan: Pass, sizes: Mapping[Output, Size], n_stimuli: int, spool: Path | None):
         self._plan, self._sizes, self._n = plan, sizes, n_stimuli
+        # By torch, which copies in several threads and asks for no huge pages, which the system clears first.
         self.held = {
-            piece: np.empty((n_stimuli, piece.stop - piece.start), sizes[piece.output].dtype)
+            piece: torch.empty(
+                n_stimuli, piece.stop - piece.start, dtype=getattr(torch, sizes[piece.output].dtype.name)
+            )
             for piece in plan.pieces
         }
         self._rows = dict.fromkeys(plan.outputs, 0)
+        self._aside = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._spooled: dict[Output, Spooled] = {}
         try:
             for output in plan.spooled:
@@ -190,12 +197,21 @@ class _Kept:
         self._rows[output] += len(block)
         for piece, held in self.held.items():
             if piece.output == output:
-                held[row : row + len(block)] = block[:, piece.start : piece.stop]
+                held[row : row + len(block)] = torch.from_numpy(block[:, piece.start : piece.stop])
         if output in self._spooled:
-            self._spooled[output].write(row, block)
+            self._written()
+            # A copy, for what the network does next may overwrite the block while the disk is at it.
+            self._writing = self._aside.submit(self._spooled[output].write, row, block.copy())
+
+    def _written(self) -> None:
+        """Wait until the block before is on the disk, so that no more than one copy is held."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     def raise_if_short(self) -> None:
         """Raise if an output did not come on every batch."""
+        self._written()
         short = [name for (name, _), rows in self._rows.items() if rows != self._n]
         if short:
             raise ResponsesError(f"Layer {short[0]!r} was not called on every batch of stimuli.")
@@ -204,14 +220,22 @@ class _Kept:
         """Give each output, the first column of each block of it, and the columns (n, column)."""
         for piece, held in self.held.items():
             for start in range(0, held.shape[1], BLOCK):
-                yield piece.output, piece.start + start, held[:, start : start + BLOCK]
+                yield piece.output, piece.start + start, held[:, start : start + BLOCK].numpy()
         for output, spooled in self._spooled.items():
-            for start, block in spooled.blocks():
+            for start, block in self._one_ahead(spooled.blocks()):
                 yield output, start, block
             spooled.close()
 
+    def _one_ahead(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Read the next while the last is worked on."""
+        coming = self._aside.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = self._aside.submit(next, blocks, None)
+            yield block
+
     def close(self) -> None:
         """Give back the room on the disk."""
+        self._aside.shutdown(cancel_futures=True)
         for spooled in self._spooled.values():
             spooled.close()
 

@@ -49,10 +49,10 @@ class Spooled:
                 self._file.write(np.ascontiguousarray(features[:, start:stop], dtype=self._dtype).data)
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Give each block of columns (n, column) with its first column; the next block overwrites it."""
-        buffer = np.empty(self._n * min(BLOCK, self._width), self._dtype)
-        for start, stop in self._bounds():
-            block = buffer[: self._n * (stop - start)]
+        """Give each block of columns (n, column) with its first column; the second next overwrites it."""
+        buffers = np.empty((2, self._n * min(BLOCK, self._width)), self._dtype)
+        for turn, (start, stop) in enumerate(self._bounds()):
+            block = buffers[turn % 2, : self._n * (stop - start)]
             with self._explained():
                 self._seek(start, 0, stop - start)
                 if self._file.readinto(block.data) != block.nbytes:
