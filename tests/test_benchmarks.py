@@ -131,6 +131,18 @@ def test_figures_of_other_scripts_are_kept_where_the_machine_is_the_same(benchma
     assert not other.rows and not other.curves
 
 
+def test_the_speed_table_of_the_readme_is_the_scripts_output(benchmark):
+    figures = json.loads((ROOT / "benchmarks/speed.json").read_text())
+    for script in IDS:
+        check_rows([row for row in figures["rows"] if row["id"].startswith(f"{script}_")], script)
+    report = benchmark("report").Report(small=False)
+    report.machine = figures["machine"]
+    report.keep(json.dumps(figures))
+    written = report.markdown()
+    assert (ROOT / "benchmarks/speed.md").read_text() == written
+    assert written.partition("\n\n")[0] in (ROOT / "README.md").read_text()
+
+
 def test_an_unknown_script_is_bad_usage():
     done = run("rdms")
     assert done.returncode == 2
