@@ -34,12 +34,23 @@ class Resamples:
         stimuli shows; 0 where nothing is fitted. See `variance`.
     of_pairs
         Whether values compare pairs of stimuli, as RDMs and Gram matrices do. See `variance`.
+    of_splits
+        Whether the samples are no bootstrap samples but the test sets of the splits themselves. See `variance`.
     """
 
     stimuli: Int[Array, "resample stimulus"]
     subjects: Int[Array, "resample subject"] | None
     fit_share: float = 0.0
     of_pairs: bool = False
+    of_splits: bool = False
+
+    @classmethod
+    def test_sets(cls, splits: Sequence[tuple[Array, Array]], n_stimuli: int) -> "Resamples":
+        """Take the test sets of splits, each a pair of training and test rows, for the samples."""
+        counts = np.zeros((len(splits), n_stimuli), dtype=np.int64)
+        for row, (_, test) in zip(counts, splits, strict=True):
+            row[test] = 1
+        return cls(counts, None, fit_share(splits), of_splits=True)
 
     @classmethod
     def draw(
@@ -70,6 +81,8 @@ class Resamples:
     @property
     def unit(self) -> str:
         """Name what is resampled."""
+        if self.of_splits:
+            return "splits of the stimuli"
         return "stimuli" if self.subjects is None else "stimuli and subjects"
 
     def variance(self, replicates: Float[Array, "kind resample"]) -> tuple[float, float]:
@@ -91,6 +104,9 @@ class Resamples:
         not linear in the counts m, is left out: the infinitesimal jackknife (Efron 2014). That takes 100
         samples more than there are stimuli; with fewer nothing is left out, and intervals are wider.
 
+        Splits (`of_splits`): (1/J + n₂/n₁) times the variance between J splits, with J − 1 degrees of freedom:
+        Nadeau and Bengio's corrected resampled t-test.
+
         A sample in which the value is undefined, as it drew too few different stimuli, is left out, and none
         is drawn in its place: the others stay the same for all layers and networks. With ten stimuli or more
         that leaves many, so a value that is defined has a variance.
@@ -102,6 +118,10 @@ class Resamples:
         """
         n_stimuli = self.stimuli.shape[1]
         spread = np.array([_variance(of_kind[np.isfinite(of_kind)]) for of_kind in replicates])
+        if self.of_splits:
+            n_splits = int(np.isfinite(replicates[0]).sum())
+            share = 1 / max(n_splits, 1) + self.fit_share
+            return float(share * spread[0]), float(max(n_splits - 1, 1))
         by_stimuli = n_stimuli / (n_stimuli - 1)
         if self.subjects is None:
             factor = (1 + self.fit_share) * by_stimuli

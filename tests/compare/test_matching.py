@@ -81,17 +81,18 @@ def test_value_is_the_mean_over_splits_of_a_fit_elsewhere(metric, p):
 
 
 @pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])
-def test_bootstrap_copies_held_out_stimuli_and_matches_once(metric):
+def test_the_interval_is_nadeau_and_bengios(metric):
     x, y = features(), responses()
     compared = matched(y, metric)
     outcome = compared.outcomes([layer(x)])[0]
-    for sample in range(3):
-        found = []
-        for train, test in train_test_splits(N):
-            copies = np.repeat(test, compared.resamples.stimuli[sample, test])
-            if len(set(copies)) >= 3:
-                found.append(naive(metric, x, y, train, copies))
-        assert outcome.replicates[0, sample] == pytest.approx(np.mean(found), abs=1e-7)
+    splits = train_test_splits(N)
+    values = [naive(metric, x, y, train, test) for train, test in splits]
+    assert outcome.raw == pytest.approx(np.mean(values), abs=1e-7)
+    np.testing.assert_allclose(outcome.replicates[0], values, atol=1e-7)
+    train, test = splits[0]
+    expected = (1 / len(splits) + len(test) / len(train)) * np.var(values, ddof=1)
+    assert compared.resamples.variance(outcome.replicates) == (pytest.approx(expected, rel=1e-4), 9.0)
+    assert compared.resamples.unit == "splits of the stimuli"
 
 
 @pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])
@@ -146,7 +147,7 @@ def test_unit_that_does_not_vary_on_held_out_stimuli_is_left_out_there():
 def test_shares_that_are_missing_count_as_no_correlation():
     x, y = features(), responses()
     pairs = Pairs(np.array([3, 3, 4]), np.array([0, 1, 1]), np.array([0.25, 0.5, 0.5]))
-    found = paired_correlation(x, y, pairs, np.ones((1, N)))[0]
+    found = paired_correlation(x, y, pairs)
     r = correlations(x, y)
     np.testing.assert_allclose(found[:2], [0.25 * r[3, 0], 0.5 * r[3, 1] + 0.5 * r[4, 1]])
     np.testing.assert_array_equal(found[2:], 0.0)
