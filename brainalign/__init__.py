@@ -1,4 +1,4 @@
-"""Compare neural networks, layer by layer, with recordings from the brain."""
+"""Train networks under learning rules, and compare them, layer by layer, with recordings from the brain."""
 
 from brainalign import figures
 from brainalign.compare import (
@@ -27,6 +27,7 @@ from brainalign.errors import BrainalignError
 from brainalign.metrics import error_consistency, find_metric, image_level_consistency
 from brainalign.networks import Preprocessing, load_network
 from brainalign.probing import Representation, probe
+from brainalign.training import Run, train
 
 __all__ = [
     "BrainalignError",
@@ -36,6 +37,7 @@ __all__ = [
     "Provenance",
     "Recording",
     "Representation",
+    "Run",
     "StimulusSet",
     "ceiling_test",
     "decode",
@@ -56,4 +58,5 @@ __all__ = [
     "score",
     "searchlight",
     "sphere_groups",
+    "train",
 ]

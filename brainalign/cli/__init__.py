@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from brainalign.cli import decode, fetch, list_, partition, quickstart, score
+from brainalign.cli import decode, fetch, list_, partition, quickstart, run, score, train
 from brainalign.cli.terminal import errors
 from brainalign.errors import AlignmentError, BrainalignError, FetchError, ResponsesError
 
@@ -21,6 +21,8 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("list")(list_.list_)
 app.command("fetch")(fetch.fetch)
 app.command("score")(score.score)
+app.command("train")(train.train)
+app.command("run")(run.run)
 app.command("partition")(partition.partition)
 app.command("decode")(decode.decode)
 

@@ -12,10 +12,12 @@ from brainalign.names import unknown_name
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help="recordings, networks or metrics; all three by default.")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="recordings, networks, tasks, rules or metrics; all by default.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
-    """List the recordings, networks and metrics that can be named."""
+    """List the recordings, networks, tasks, rules and metrics that can be named."""
     if kind and kind not in KINDS:
         raise unknown_name("kind of thing", kind, KINDS)
     kinds = [kind] if kind else list(KINDS)
@@ -50,6 +52,26 @@ def _networks() -> list[dict[str, object]]:
     return [asdict(entry) for entry in list_networks()]
 
 
+def _tasks() -> list[dict[str, object]]:
+    from brainalign.tasks import list_tasks
+
+    return [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "options": ", ".join(f"{option}={value}" for option, value in entry.options.items()),
+            "source": entry.source,
+        }
+        for entry in list_tasks()
+    ]
+
+
+def _rules() -> list[dict[str, object]]:
+    from brainalign.rules import list_rules
+
+    return [asdict(entry) for entry in list_rules()]
+
+
 def _metrics() -> list[dict[str, object]]:
     from brainalign.metrics import METRICS, find_metric
 
@@ -69,5 +91,7 @@ def _metrics() -> list[dict[str, object]]:
 KINDS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "recordings": _recordings,
     "networks": _networks,
+    "tasks": _tasks,
+    "rules": _rules,
     "metrics": _metrics,
 }

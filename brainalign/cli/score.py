@@ -14,7 +14,10 @@ ROWS_TO_SHOW = 60
 
 
 def score(
-    networks: Annotated[list[str], typer.Argument(help="Names such as efficientnet-lite0 or net.py:make.")],
+    networks: Annotated[
+        list[str],
+        typer.Argument(help="Names such as efficientnet-lite0 or net.py:make, or a run: DIR, DIR@last."),
+    ],
     on: Annotated[list[str], typer.Option("--on", help="Recording: card, card/part, or a card's path.")],
     metric: Annotated[list[str] | None, typer.Option(help="Metric, with options in brackets.")] = None,
     layers: Annotated[list[str] | None, typer.Option(help="Glob over layer names; blocks by default.")] = None,
@@ -39,12 +42,14 @@ def score(
     from brainalign.compare.candidates import candidate, with_controls
     from brainalign.data import recording_names
     from brainalign.figures import layer_profile
+    from brainalign.training import open_run
 
     if verbose:
         logging.getLogger("brainalign").setLevel(logging.INFO)
     _check_suffix(out, (".nc", ".csv"))
     _check_suffix(figure, (".pdf", ".png", ".svg"))
-    candidates = [candidate(name) for name in networks]
+    found = [one for name in networks for one in open_run(name) or [name]]
+    candidates = [candidate(each) for each in found]
     evaluation = evaluate(
         with_controls(candidates) if controls else candidates,
         [part for name in on for part in recording_names(name)],

@@ -1,7 +1,9 @@
 """The networks that are scored: by name or as modules, each with the controls that belong beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -10,6 +12,53 @@ from brainalign.networks.gabor import SMALLEST_IMAGE
 
 CONTROLS = ("pixels", "gabor")
 UNTRAINED_SEEDS = (0, 1, 2)
+
+
+@runtime_checkable
+class TrainedNetwork(Protocol):
+    """A network that was trained, and what made it; a checkpoint of a run is one."""
+
+    @property
+    def network(self) -> str:
+        """Name of the architecture."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """Name of what it learned."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule by which it learned."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of its training."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Steps of training."""
+        ...
+
+    def load(self) -> nn.Module:
+        """Build it."""
+        ...
+
+    def untrained(self, seed: int) -> nn.Module:
+        """Build the same architecture with random weights."""
+        ...
+
+
+@runtime_checkable
+class TrainingRun(Protocol):
+    """A training run: something that has checkpoints."""
+
+    def checkpoints(self) -> Sequence[TrainedNetwork]:
+        """Give the networks that it left, in the order of training."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +79,14 @@ class Candidate:
         The full name by which it is loaded.
     image_size
         Size at which a control sees the images.
+    task
+        What it learned, or empty where that is not known.
+    checkpoint
+        Steps of training, or −1 where that is not known.
+    trained
+        What was trained, in place of a module or a name.
+    make
+        What builds it, in place of a module or a name.
     """
 
     name: str
@@ -38,6 +95,20 @@ class Candidate:
     module: nn.Module | None = field(default=None, repr=False)
     source: str = ""
     image_size: int | None = None
+    task: str = ""
+    checkpoint: int = -1
+    trained: TrainedNetwork | None = field(default=None, repr=False)
+    make: Callable[[], nn.Module] | None = field(default=None, repr=False)
+
+    @property
+    def identity(self) -> tuple[str, str, str, int, int]:
+        """What tells it apart in the table."""
+        return self.name, self.task, self.rule, self.seed, self.checkpoint
+
+    @property
+    def label(self) -> str:
+        """Name in a table of differences: the architecture, and what it learned by which rule."""
+        return " · ".join([self.name, self.task, self.rule]) if self.trained else self.name
 
     @property
     def control(self) -> bool:
@@ -46,11 +117,35 @@ class Candidate:
 
     def load(self) -> nn.Module:
         """Give the network."""
-        return self.module if self.module is not None else load_network(self.source, self.image_size)
+        if self.module is not None:
+            return self.module
+        return self.make() if self.make is not None else load_network(self.source, self.image_size)
 
 
-def candidate(network: str | nn.Module | tuple[str, nn.Module]) -> Candidate:
-    """Make a candidate of a network's name, a module, or a module with a name for the table."""
+def candidates(network: "Candidate | TrainingRun | Network") -> list[Candidate]:
+    """Make candidates: one of a network, one for each checkpoint of a run."""
+    if isinstance(network, Candidate):
+        return [network]
+    if isinstance(network, TrainingRun):
+        return [candidate(each) for each in network.checkpoints()]
+    return [candidate(network)]
+
+
+Network = str | nn.Module | tuple[str, nn.Module] | TrainedNetwork
+
+
+def candidate(network: Network) -> Candidate:
+    """Make a candidate of a network's name, a module, a module with a name for the table, or a checkpoint."""
+    if isinstance(network, TrainedNetwork):
+        return Candidate(
+            network.network,
+            network.seed,
+            network.rule,
+            task=network.task,
+            checkpoint=network.step,
+            trained=network,
+            make=network.load,
+        )
     if isinstance(network, tuple):
         return Candidate(network[0], module=network[1])
     if isinstance(network, nn.Module):
@@ -70,20 +165,27 @@ def with_controls(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     networks = [each for each in candidates if not each.control]
     sizes = list(dict.fromkeys(preprocessing_of(each.load()).size for each in networks))
-    found: dict[tuple[str, int], Candidate] = {}
+    extended = []
     for each in candidates:
-        for one in _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]:
-            found.setdefault((one.name, one.seed), one)
+        extended += _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]
     for each in networks:
-        if each.source:
-            base = parse_network_name(each.source).base
-            for seed in UNTRAINED_SEEDS:
-                extra = candidate(f"{base}@untrained:{seed}")
-                found.setdefault((extra.name, extra.seed), extra)
+        extended += [one for seed in UNTRAINED_SEEDS for one in _untrained(each, seed)]
     for control in CONTROLS:
-        for one in _sized(control, sizes):
-            found.setdefault((one.name, one.seed), one)
+        extended += _sized(control, sizes)
+    found: dict[tuple, Candidate] = {}
+    for one in extended:
+        found.setdefault(one.identity, one)
     return list(found.values())
+
+
+def _untrained(network: Candidate, seed: int) -> list[Candidate]:
+    """Give the architecture with random weights, where it can be built."""
+    if network.trained is not None:
+        make = partial(network.trained.untrained, seed)
+        return [Candidate(f"{network.name}@untrained", seed, "untrained", make=make)]
+    if network.source:
+        return [candidate(f"{parse_network_name(network.source).base}@untrained:{seed}")]
+    return []
 
 
 def _sized(control: str, sizes: Sequence[int]) -> list[Candidate]:

@@ -10,7 +10,7 @@ import xarray as xr
 from torch import nn
 from tqdm import tqdm
 
-from brainalign.compare.candidates import Candidate, candidate
+from brainalign.compare.candidates import Candidate, TrainedNetwork, TrainingRun, candidates
 from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
 from brainalign.compare.problems import Problem, make_problems, raise_unmet
 from brainalign.compare.rows import score_network
@@ -24,9 +24,21 @@ from brainalign.probing import probe
 DEFAULT_METRICS = ("ridge", "rsa")
 
 LABELS = ("recording", "region", "metric")
-DETAILS = ("subject", "r", "recording", "region", "network", "seed", "rule", "metric", "layer")
+DETAILS = (
+    "subject",
+    "r",
+    "recording",
+    "region",
+    "network",
+    "task",
+    "rule",
+    "seed",
+    "checkpoint",
+    "metric",
+    "layer",
+)
 
-Network = str | nn.Module | tuple[str, nn.Module] | Candidate
+Network = str | nn.Module | tuple[str, nn.Module] | TrainedNetwork | TrainingRun | Candidate
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,8 @@ def evaluate(
     Parameters
     ----------
     networks
-        Names, modules, or pairs of a name and a module.
+        Names, modules, pairs of a name and a module, training runs (each checkpoint is scored), or single
+        checkpoints of them. Of a run the last that is given enters the differences between networks.
     recordings
         Names or recordings.
     metrics
@@ -97,7 +110,8 @@ def evaluate(
         Fewer than ten stimuli, or activations that are NaN.
     """
     found = _recordings(recordings)
-    candidates = _candidates(networks)
+    entrants = _candidates(networks)
+    compared = {each.identity[:-1]: each for each in entrants}
     chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
     stimuli = [_shown(recording) for recording in found]
     problems = [make_problems(recording, chosen, n_resamples, seed) for recording in found]
@@ -119,7 +133,7 @@ def evaluate(
     }
     for recording, shown, of_recording in zip(found, stimuli, problems, strict=True):
         entries: list[list[Entry]] = [[] for _ in of_recording]
-        for network in tqdm(candidates, recording.name, unit="network", delay=2, leave=False, disable=None):
+        for network in tqdm(entrants, recording.name, unit="network", delay=2, leave=False, disable=None):
             chosen_layers = None if network.control else layers
             own = None if network.control else preprocessing
             seen = probe(network.load(), shown, chosen_layers, preprocessing=own, **options)
@@ -129,8 +143,8 @@ def evaluate(
                 )
                 rows += [_marked(row, recording) for row in new_rows]
                 details += new_details
-                if committed is not None:
-                    entered.append(Entry(network.name, network.seed, committed))
+                if committed is not None and compared[network.identity[:-1]] is network:
+                    entered.append(Entry(network.label, network.seed, committed))
         differences += [
             _labelled(recording.name, problem, entered)
             for problem, entered in zip(of_recording, entries, strict=True)
@@ -181,10 +195,9 @@ def _recordings(recordings) -> list[Recording]:
 
 
 def _candidates(networks) -> list[Candidate]:
-    found: dict[tuple[str, int], Candidate] = {}
-    for each in _listed(networks, "network"):
-        one = each if isinstance(each, Candidate) else candidate(each)
-        same = found.setdefault((one.name, one.seed), one)
+    found: dict[tuple, Candidate] = {}
+    for one in (one for each in _listed(networks, "network") for one in candidates(each)):
+        same = found.setdefault(one.identity, one)
         if same.module is not one.module:
             raise BrainalignError(
                 f"Two networks are named {one.name!r}, and the table could not tell them apart; give pairs "

@@ -35,8 +35,10 @@ def score_network(
         "recording": recording,
         "region": problem.region,
         "network": network.name,
-        "seed": network.seed,
+        "task": network.task,
         "rule": network.rule,
+        "seed": network.seed,
+        "checkpoint": network.checkpoint,
         "metric": problem.metric.name,
     }
     comparison = problem.comparison

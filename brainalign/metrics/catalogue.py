@@ -1,11 +1,9 @@
 """The metrics by name, with options in brackets of the name: ``rsa:rdm=euclidean,compare=tau_a``."""
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from brainalign.errors import UnknownNameError
 from brainalign.metrics.banded import ridge_banded
 from brainalign.metrics.canonical import pwcca, svcca
 from brainalign.metrics.cka import cka_metric
@@ -19,7 +17,7 @@ from brainalign.metrics.reverse import reverse_ridge
 from brainalign.metrics.ridge import ridge, ridge_fixed
 from brainalign.metrics.rsa import rsa
 from brainalign.metrics.weighted_rsa import rsa_weighted
-from brainalign.names import snake_case, unknown_name
+from brainalign.names import read_options, snake_case, unknown_name
 
 METRICS: dict[str, Callable[..., Metric]] = {
     "rsa": rsa,
@@ -62,34 +60,7 @@ def find_metric(name: str) -> Metric:
         raise unknown_name("metric", key, METRICS)
     make = METRICS[key]
     defaults = {option: p.default for option, p in inspect.signature(make).parameters.items()}
-    options = {}
-    for part in filter(None, text.split(",")):
-        option, equals, value = part.partition("=")
-        option = snake_case(option.strip())
-        if option not in defaults:
-            raise unknown_name(f"option of {key}", option, defaults)
-        if not equals:
-            raise UnknownNameError(f"Option {option!r} of {key} has no value; write {option}=VALUE.")
-        options[option] = _read(f"{key}:{option}", value.strip(), defaults[option])
+    options = read_options(key, text, defaults, FROM_ZERO)
     metric = make(**options)
     changed = [f"{option}={metric.options[option]}" for option in metric.options if option in options]
     return replace(metric, name=f"{key}:{','.join(changed)}" if changed else key)
-
-
-def _read(option: str, value: str, default: object) -> object:
-    """Read an option's value as the kind of its default."""
-    if isinstance(default, bool):
-        if value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        raise UnknownNameError(f"Option {option} is {value!r}; expected true or false.")
-    if isinstance(default, int | float):
-        try:
-            number = type(default)(value)
-        except ValueError:
-            number = -1
-        if not 0 <= number < math.inf or (number == 0 and option not in FROM_ZERO):
-            kind = "whole number" if isinstance(default, int) else "number"
-            bound = "of 0 or above" if option in FROM_ZERO else "above 0"
-            raise UnknownNameError(f"Option {option} is {value!r}; expected a {kind} {bound}.")
-        return number
-    return snake_case(value)

@@ -9,7 +9,6 @@ from typing import Literal
 from torch import nn
 
 from brainalign.errors import BrainalignError, UnknownNameError
-from brainalign.networks.convnet import ConvNet
 from brainalign.networks.efficientnet_lite import make_efficientnet_lite
 from brainalign.networks.factories import (
     is_file_factory,
@@ -19,8 +18,10 @@ from brainalign.networks.factories import (
 )
 from brainalign.networks.gabor import Gabor
 from brainalign.networks.pixels import Pixels
+from brainalign.networks.preprocessing import Preprocessing
 from brainalign.networks.timm_networks import make_timm, timm_names
 from brainalign.networks.torchvision_networks import make_torchvision, torchvision_names
+from brainalign.networks.trainable import Shape, make_network
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class Family:
         return ":" in self.entry.name
 
 
-def _make_convnet(argument: str, seed: int | None, image_size: int | None) -> nn.Module:
-    return ConvNet() if image_size is None else ConvNet(image_size)
+def _make_own(name: str, argument: str, seed: int | None, image_size: int | None) -> nn.Module:
+    size = 32 if image_size is None else image_size
+    full = f"{name}:{argument}" if argument else name
+    return make_network(full, Shape(Preprocessing(size), n_outputs=10), seed or 0)
 
 
 def _make_control(
@@ -110,8 +113,23 @@ FAMILIES: dict[str, Family] = {
         NetworkEntry("timm:NAME", "any network of timm", "timm, Hugging Face", extra="timm"), make_timm
     ),
     "convnet": Family(
-        NetworkEntry("convnet", "small strided convolutional network, to be trained", "brainalign"),
-        _make_convnet,
+        NetworkEntry("convnet[:OPTIONS]", "small strided convolutional network, to be trained", "brainalign"),
+        partial(_make_own, "convnet"),
+        weights="random",
+    ),
+    "mlp": Family(
+        NetworkEntry("mlp[:OPTIONS]", "multilayer perceptron, to be trained", "brainalign"),
+        partial(_make_own, "mlp"),
+        weights="random",
+    ),
+    "lenet": Family(
+        NetworkEntry("lenet", "LeNet-5 with max pooling, to be trained", "LeCun et al. 1998"),
+        partial(_make_own, "lenet"),
+        weights="random",
+    ),
+    "resnet20": Family(
+        NetworkEntry("resnet20", "small residual network, to be trained", "He et al. 2016"),
+        partial(_make_own, "resnet20"),
         weights="random",
     ),
     "path.py": Family(

@@ -1,34 +1,13 @@
 """A small convolutional network to train from random weights."""
 
-import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
+from brainalign.networks.layered import Block, BlockNetwork, find_activation, he_normal
 from brainalign.networks.preprocessing import Preprocessing
 
 
-class Block(nn.Module):
-    """A linear map followed by a pointwise activation.
-
-    Parameters
-    ----------
-    linear
-        The linear map: ``nn.Linear`` or ``nn.Conv2d``.
-    activation
-        The activation.
-    """
-
-    def __init__(self, linear: nn.Linear | nn.Conv2d, activation: nn.Module):
-        super().__init__()
-        self.linear = linear
-        self.activation = activation
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply the map, then the activation."""
-        return self.activation(self.linear(x))
-
-
-class ConvNet(nn.Module):
+class ConvNet(BlockNetwork):
     """Strided 3 × 3 convolutions with rectified units, then a linear read-out.
 
     Each block halves the image's width. There is no pooling and no normalisation, so every layer is a
@@ -40,13 +19,18 @@ class ConvNet(nn.Module):
     ----------
     image_size
         Height and width of the input, in pixels.
-    n_classes
+    n_outputs
         Units of the read-out.
+    n_channels
+        Three for colour images, one for grey ones.
     channels
         Units of each block at one place of the image.
+    activation
+        ``relu``, ``tanh``, ``sigmoid`` or ``linear``.
 
     Examples
     --------
+    >>> import torch
     >>> tuple(ConvNet()(torch.zeros(2, 3, 32, 32)).shape)
     (2, 10)
     """
@@ -56,30 +40,28 @@ class ConvNet(nn.Module):
     def __init__(
         self,
         image_size: int = 32,
-        n_classes: int = 10,
+        n_outputs: int = 10,
+        n_channels: int = 3,
         channels: tuple[int, ...] = (32, 64, 128, 256),
+        activation: str = "relu",
     ):
         super().__init__()
         # First of all, since it refuses a size that cannot be.
         self.preprocessing = Preprocessing(image_size)
         self.blocks = nn.Sequential()
-        width, n_in = image_size, 3
+        width, n_in = image_size, n_channels
         for n_out in channels:
-            self.blocks.append(Block(nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), nn.ReLU()))
+            conv = nn.Conv2d(n_in, n_out, 3, stride=2, padding=1)
+            self.blocks.append(Block(conv, find_activation(activation)()))
             width, n_in = (width + 1) // 2, n_out
-        self.head = nn.Linear(n_in * width**2, n_classes)
+        self.head = nn.Linear(n_in * width**2, n_outputs)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all weights afresh from torch's global random numbers."""
-        for block in self.blocks:
-            nn.init.kaiming_normal_(block.get_parameter("linear.weight"), nonlinearity="relu")
-            nn.init.zeros_(block.get_parameter("linear.bias"))
-        nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")
-        nn.init.zeros_(self.head.bias)
+        for layer in self.layers:
+            he_normal(layer.linear, layer.activation)
 
-    def forward(
-        self, images: Float[torch.Tensor, "stimulus 3 height width"]
-    ) -> Float[torch.Tensor, "stimulus class"]:
-        """Give each class's logit."""
-        return self.head(self.blocks(images).flatten(1))
+    def forward(self, x: Float[Tensor, "stimulus channel height width"]) -> Float[Tensor, "stimulus output"]:
+        """Give each output's value, such as each class's logit."""
+        return super().forward(x)

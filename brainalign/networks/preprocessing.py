@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import nn
 
@@ -37,7 +37,8 @@ class Preprocessing:
     size
         Height and width of the network's input, in pixels.
     mean, std
-        One value for each of red, green and blue; ImageNet's by default.
+        One value for each of red, green and blue, ImageNet's by default; one value alone for a network of
+        grey images.
     scale
         What pixel values (0 to 255) are divided by first.
     interpolation
@@ -48,7 +49,7 @@ class Preprocessing:
     Raises
     ------
     BrainalignError
-        A size below one pixel, other than three channels, an std that is not positive, an unknown
+        A size below one pixel, neither one nor three channels, an std that is not positive, an unknown
         interpolation, or a crop larger than what it is cut from.
 
     Examples
@@ -69,7 +70,7 @@ class Preprocessing:
         problem = ""
         if self.size < 1:
             problem = f"size {self.size} is no number of pixels"
-        elif len(self.mean) != 3 or len(self.std) != 3:
+        elif len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
             problem = f"{len(self.mean)} means and {len(self.std)} stds; give one for each of red, green, blue"
         elif min(*self.std, self.scale) <= 0:
             problem = f"std {self.std} and scale {self.scale} must be positive"
@@ -80,13 +81,28 @@ class Preprocessing:
         if problem:
             raise BrainalignError(f"This preprocessing cannot be used: {problem}.")
 
-    def __call__(self, images: Sequence[Image.Image]) -> Float[torch.Tensor, "stimulus 3 height width"]:
+    @property
+    def channels(self) -> int:
+        """Three for colour, one for grey."""
+        return len(self.mean)
+
+    def __call__(self, images: Sequence[Image.Image]) -> Float[torch.Tensor, "stimulus channel height width"]:
         """Turn images into one float32 batch, on the CPU."""
-        pixels = np.empty((len(images), self.size, self.size, 3), dtype=np.uint8)
+        pixels = np.empty((len(images), self.size, self.size, self.channels), dtype=np.uint8)
+        mode = "RGB" if self.channels == 3 else "L"
         for row, image in zip(pixels, images, strict=True):
-            row[:] = np.asarray(self._resized(image.convert("RGB")))
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32, copy=True).contiguous()
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+            # A grey image comes as (height, width).
+            row[:] = np.asarray(self._resized(image.convert(mode))).reshape(row.shape)
+        return self.standardised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+    def standardised(
+        self, pixels: UInt8[torch.Tensor, "stimulus channel height width"]
+    ) -> Float[torch.Tensor, "stimulus channel height width"]:
+        """Turn pixels that have the size already into a float32 batch, on their device."""
+        batch = pixels.to(torch.float32, copy=True).contiguous()
+        mean, std = (
+            torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (self.mean, self.std)
+        )
         return batch.div_(self.scale).sub_(mean).div_(std)
 
     def with_crop(self, crop_from: int) -> "Preprocessing":

@@ -16,7 +16,7 @@ from brainalign.names import unknown_name
 from brainalign.networks.preprocessing import Preprocessing, set_preprocessing
 
 # Where building without weights would give another architecture than building with the default ones.
-_AS_WITH_WEIGHTS: dict[str, dict[str, int]] = {
+AS_WITH_WEIGHTS: dict[str, dict[str, int]] = {
     "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": True},
     "inception_v3": {"transform_input": True, "init_weights": True},
 }
@@ -59,7 +59,7 @@ def make_torchvision(argument: str, seed: int | None, image_size: int | None) ->
     if seed is None:
         network = _with_weights(argument, weights)
     else:
-        options = dict(_AS_WITH_WEIGHTS.get(argument, {}))
+        options = dict(AS_WITH_WEIGHTS.get(argument, {}))
         if argument.startswith("vit_"):
             options["image_size"] = preprocessing.size
         network = models.get_model(argument, weights=None, **options)

@@ -79,7 +79,7 @@ def make_network() -> Callable[..., ConvNet]:
     def make(seed: int = 0, size: int = 16) -> ConvNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return ConvNet(image_size=size, n_classes=12, channels=(4, 8)).eval()
+            return ConvNet(image_size=size, n_outputs=12, channels=(4, 8)).eval()
 
     return make
 

@@ -23,7 +23,7 @@ def test_shapes_and_layers():
 
 @pytest.mark.parametrize("size", [1, 16, 31, 33, 64])
 def test_any_image_size(size):
-    assert ConvNet(size, n_classes=7)(torch.zeros(2, 3, size, size)).shape == (2, 7)
+    assert ConvNet(size, n_outputs=7)(torch.zeros(2, 3, size, size)).shape == (2, 7)
 
 
 def test_weights_start_with_he_variance_and_keep_the_signal():

@@ -1,0 +1,100 @@
+"""`brainalign train`, and `brainalign score` on the folder that it leaves."""
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import brainalign as ba
+from brainalign.cli import app
+from brainalign.errors import BrainalignError
+from brainalign.rules import RULES
+
+QUICK = ("--steps", "20", "--checkpoints", "4", "--evaluate-on", "100")
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_trains_on_the_digits_and_its_run_scores(rule, tmp_path):
+    out, table = tmp_path / "run", tmp_path / "scores.csv"
+    trained = call("train", "mlp", "--task", "classification:digits", "--rule", rule, *QUICK, "--out", out)
+    assert trained.exit_code == 0, trained.output
+    assert f"wrote {out}" in trained.output.replace("\n", "")
+    scored = call(
+        "score",
+        f"{out}@last",
+        "--on",
+        "simulated",
+        "--metric",
+        "rsa",
+        "--resamples",
+        100,
+        "--no-controls",
+        "--out",
+        table,
+    )
+    assert scored.exit_code == 0, scored.output
+    found = pd.read_csv(table, keep_default_na=False)
+    assert set(found["rule"]) == {rule}
+    assert set(found["task"]) == {"classification:digits"}
+    assert set(found["network"]) == {"mlp"}
+    assert set(found["checkpoint"]) == {20}
+    assert set(found["seed"]) == {0}
+    assert set(found["layer"]) == {"blocks.0", "blocks.1", "head", "committed"}
+
+
+def test_a_runs_folder_is_scored_over_all_its_checkpoints_beside_its_untrained_self(tmp_path):
+    run = ba.train("mlp:hidden=20", steps=20, checkpoints=4, evaluate_on=100, out=tmp_path / "run")
+    table = tmp_path / "scores.csv"
+    result = call("score", run.path, "--on", "simulated", "--metric", "rsa", "--resamples", 100, "--out", table)
+    assert result.exit_code == 0, result.output
+    found = pd.read_csv(table, keep_default_na=False)
+    of_run = found[found["rule"] == "backprop"]
+    assert sorted(set(of_run["checkpoint"])) == [0, 1, 4, 20]
+    assert {"pixels", "gabor", "mlp:hidden=20@untrained"} <= set(found["network"])
+    one = of_run[of_run["layer"] == "head"]
+    zero = one[one["checkpoint"] == 0]["raw"].tolist()
+    untrained = found[(found["rule"] == "untrained") & (found["layer"] == "head") & (found["seed"] == 0)]
+    assert untrained["raw"].tolist() == zero
+    differences = pd.read_csv(tmp_path / "scores.differences.csv")
+    assert "mlp:hidden=20 · classification:digits · backprop" in set(differences["network"])
+
+
+def test_python_scores_a_run_and_a_checkpoint_alike(tmp_path):
+    run = ba.train("mlp:hidden=20", steps=20, checkpoints=4, evaluate_on=100, out=tmp_path / "run")
+    options = {"metrics": "rsa", "n_resamples": 100, "cache": False}
+    of_run = ba.score(run, "simulated", **options).to_dataframe()
+    of_last = ba.score(run.checkpoints("last"), "simulated", **options).to_dataframe()
+    last = of_run[of_run["checkpoint"] == 20].reset_index(drop=True)
+    pd.testing.assert_frame_equal(last, of_last.reset_index(drop=True))
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    run = ba.train("mlp:hidden=20", steps=20, checkpoints=4, evaluate_on=100, out=tmp_path / "run")
+    with pytest.raises(BrainalignError, match="has no checkpoint '7'; there are: 0, 1, 4, 20, or last"):
+        call("score", f"{run.path}@7", "--on", "simulated")
+
+
+def test_a_search_shows_each_rate_and_trains_at_the_best(tmp_path):
+    result = call("train", "mlp:hidden=10", *QUICK, "--lr", "search", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "lowest loss on validation images" in result.output
+    run = ba.Run.open(tmp_path / "run")
+    assert f"{run.settings.lr:g}" in {path.name for path in (tmp_path / "search").iterdir()}
+
+
+def test_a_rate_that_is_no_number(tmp_path):
+    with pytest.raises(BrainalignError, match="'fast' is neither a number nor 'search'"):
+        call("train", "mlp", "--lr", "fast", "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["tasks", "rules"])
+def test_what_can_be_named_is_listed(kind):
+    listed = json.loads(call("list", kind, "--json").output)
+    names = {entry["name"].partition(":")[0] for entry in listed}
+    assert names >= ({"classification", "rotation"} if kind == "tasks" else set(RULES))
+    assert all(entry["source"] for entry in listed)
