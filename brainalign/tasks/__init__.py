@@ -1,6 +1,7 @@
 """Tasks: what networks learn, as data and a cost, one a file."""
 
 from brainalign.tasks.catalogue import TASKS, TaskEntry, find_task, list_tasks
+from brainalign.tasks.classification import Classification
 from brainalign.tasks.image_set import ImageSet
 from brainalign.tasks.image_task import ImageTask
 from brainalign.tasks.images import IMAGE_SETS, load_images
@@ -14,6 +15,7 @@ __all__ = [
     "LAYER_COSTS",
     "TASKS",
     "Batch",
+    "Classification",
     "ImageSet",
     "ImageTask",
     "LayerCost",

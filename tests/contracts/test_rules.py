@@ -1,0 +1,108 @@
+"""Every learning rule of the catalogue against what it declares, and what the loop asks of it."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from brainalign.networks import Shape, make_network
+from brainalign.rules import RULES, find_rule, list_rules, rule_name
+from brainalign.rules.rule import TRAINABLE
+from brainalign.tasks import find_task
+from brainalign.training.optimizers import find_optimizer
+
+pytestmark = pytest.mark.parametrize("name", RULES)
+
+
+@pytest.fixture
+def made(name):
+    """Give a rule with a network, a task, a batch, its state and a generator."""
+    rule, task = find_rule(name), find_task("classification:digits,batch_size=32")
+    network = make_network("mlp:hidden=20-15", Shape(task.preprocessing, task.n_outputs, rule.activation), 0)
+    rule.check(network, task)
+    generator = torch.Generator().manual_seed(0)
+    state = rule.init(network, task, generator)
+    return rule, network, task, next(task.batches(generator)), state, generator
+
+
+def collect(rule, network, task, batch, state, generator):
+    return [dict(update) for update in rule.updates(network, task, batch, state, generator)]
+
+
+def test_is_named_as_in_the_catalogue_and_described(name):
+    rule = find_rule(name)
+    assert rule.name == name == rule_name(rule)
+    assert type(rule).__doc__ and rule.source and rule.family and rule.feedback and rule.locality
+    assert rule.phases >= 0 and rule.passes >= 0
+    assert find_optimizer(rule.optimizer).lr > 0
+    assert name in [entry.name for entry in list_rules()]
+
+
+def test_options_have_defaults_that_their_name_gives_back(name):
+    kind = type(find_rule(name))
+    for field in dataclasses.fields(kind):
+        assert isinstance(field.default, str | int | float | bool)
+
+
+def test_updates_are_gradients_of_parameters_by_name(made):
+    rule, network, task, batch, state, generator = made
+    shapes = {key: p.shape for key, p in network.named_parameters()}
+    shapes |= {key: each.shape for key, each in state.items() if key.startswith(TRAINABLE)}
+    updates = collect(*made)
+    assert bool(updates) == rule.learns
+    for update in updates:
+        for key, each in update.items():
+            assert each.shape == shapes[key], key
+            assert torch.isfinite(each).all(), key
+            assert not each.requires_grad, key
+
+
+def test_changes_neither_the_network_nor_the_batch_by_itself(made):
+    rule, network, task, batch, state, generator = made
+    before, shown = copy.deepcopy(network.state_dict()), batch.inputs.clone()
+    trainable = {key: each.clone() for key, each in state.items() if key.startswith(TRAINABLE)}
+    collect(*made)
+    assert all(torch.equal(before[key], each) for key, each in network.state_dict().items())
+    assert all(torch.equal(each, state[key]) for key, each in trainable.items())
+    assert torch.equal(shown, batch.inputs)
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_the_same_generator_gives_the_same_updates_and_torchs_own_numbers_are_left_alone(made):
+    rule, network, task, batch, state, generator = made
+    before, own = generator.get_state(), torch.get_rng_state()
+    kept = {key: each.clone() for key, each in state.items()}
+    first = collect(*made)
+    generator.set_state(before)
+    second = collect(rule, network, task, batch, kept, generator)
+    for ours, theirs in zip(first, second, strict=True):
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert torch.equal(own, torch.get_rng_state())
+
+
+def test_state_is_flat_and_can_be_kept_in_a_file(made):
+    state = made[4]
+    assert all(isinstance(key, str) and isinstance(each, torch.Tensor) for key, each in state.items())
+    assert all(not each.requires_grad for each in state.values())
+
+
+def test_inference_gives_a_module_that_answers_like_the_network(made):
+    rule, network, task, batch, state, _ = made
+    with torch.no_grad():
+        answer = rule.inference(network, state)(batch.inputs)
+    assert answer.shape == (len(batch), task.n_outputs)
+
+
+def test_runs_where_the_network_is(made, name):
+    """On the meta device nothing is computed, but a tensor of another device is refused as on a GPU."""
+    rule, network, task, batch, state, generator = made
+    if name in DATA_DEPENDENT:
+        pytest.skip("looks at values, which the meta device does not have")
+    moved = {key: each.to("meta") for key, each in state.items()}
+    for update in rule.updates(network.to("meta"), task, batch.to("meta"), moved, generator):
+        assert all(each.device.type == "meta" for each in update.values())
+
+
+DATA_DEPENDENT: frozenset[str] = frozenset()
+"""Rules whose updates branch on values."""
