@@ -2,42 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float
 
 from brainalign.errors import BrainalignError
-from brainalign.figures.style import span
-from brainalign.names import unknown_name
-
-CONTROLS = ("pixels", "gabor")
-COMMITTED = "committed"
-
-
-class Cell(NamedTuple):
-    """What a layer profile reads of one cell of the scores table."""
-
-    recording: str
-    region: str
-    subject: str
-    network: str
-    layer: str
-    metric: str
-    task: str
-    rule: str
-    seed: int
-    checkpoint: int
-    raw: float
-    low: float
-    high: float
-    ceiling: float
-    ceiling_lower: float
-    n_stimuli: int
-    n_units: int
-    n_units_masked: int
-    note: str
+from brainalign.figures.cells import COMMITTED, CONTROLS, Cell, ceiling_of, facts_of
 
 
 @dataclass(frozen=True)
@@ -81,35 +51,6 @@ class Panel:
     facts: list[str]
 
 
-def read_cells(scores: xr.Dataset, metric: str | None) -> list[Cell]:
-    """Give the cells of one metric, or of all.
-
-    Raises
-    ------
-    BrainalignError
-        No cell, or a missing variable or coordinate.
-    UnknownNameError
-        A metric that the table does not hold.
-    """
-    missing = [name for name in Cell._fields if name not in scores.variables]
-    if missing:
-        raise BrainalignError(
-            f"The table lacks {', '.join(missing)}; a layer profile is drawn from the table that `score` "
-            "returns."
-        )
-    cells = [
-        Cell(*values) for values in zip(*(scores[name].values.tolist() for name in Cell._fields), strict=True)
-    ]
-    if not cells:
-        raise BrainalignError("The scores table has no cell, so there is nothing to draw.")
-    if metric is None:
-        return cells
-    metrics = {cell.metric for cell in cells}
-    if metric not in metrics:
-        raise unknown_name("metric in the table", metric, metrics)
-    return [cell for cell in cells if cell.metric == metric]
-
-
 def panels_of(cells: list[Cell]) -> list[dict[str, Panel]]:
     """Group the cells by region of a recording, then by metric, in the table's order."""
     regions: dict[tuple[str, str], dict[str, list[Cell]]] = {}
@@ -131,8 +72,8 @@ def _panel(recording: str, region: str, metric: str, cells: list[Cell]) -> Panel
     subjects = list(dict.fromkeys(cell.subject for cell in scored))
     named = subjects[0] if len(subjects) == 1 and subjects[0] != recording else ""
     origin = f"{recording}, {named}" if named else recording
-    facts = [origin, *_facts(scored)]
-    return Panel(recording, region, metric, _lines(scored, len(subjects) > 1), _ceiling(scored), facts)
+    facts = [origin, *facts_of(scored)]
+    return Panel(recording, region, metric, _lines(scored, len(subjects) > 1), ceiling_of(scored), facts)
 
 
 def _lines(cells: list[Cell], several_subjects: bool) -> list[Line]:
@@ -195,38 +136,3 @@ def _value(cells: list[Cell], over_seeds: bool) -> tuple[float, float, float]:
         return scored[0].raw, scored[0].low, scored[0].high
     raw = [cell.raw for cell in scored]
     return float(np.mean(raw)), min(raw), max(raw)
-
-
-def _ceiling(cells: list[Cell]) -> tuple[float, float]:
-    """Lower and upper bound; the lower one is NaN where the table gives a single value."""
-    cells = [cell for cell in cells if cell.layer != COMMITTED] or cells
-    uppers = [cell.ceiling for cell in cells if np.isfinite(cell.ceiling)]
-    lowers = [cell.ceiling_lower for cell in cells if np.isfinite(cell.ceiling_lower)]
-    if not uppers:
-        return np.nan, np.nan
-    lower = min(lowers or uppers)
-    return lower if lower < max(uppers) else np.nan, max(uppers)
-
-
-def _facts(cells: list[Cell]) -> list[str]:
-    """Say how many stimuli and units there are, and what is missing and why."""
-    counts = f"{span([cell.n_stimuli for cell in cells])} stimuli"
-    with_units = [cell for cell in cells if cell.n_units >= 0]
-    if with_units:
-        masked = span([cell.n_units_masked for cell in with_units])
-        left_out = "" if masked == "0" else f" ({masked} left out)"
-        counts += f", {span([cell.n_units for cell in with_units])} units{left_out}"
-    facts = [counts]
-    if not any(np.isfinite(cell.ceiling) for cell in cells):
-        facts.append(_no_ceiling([cell.note for cell in cells]))
-    n_missing = sum(not np.isfinite(cell.raw) for cell in cells)
-    if n_missing:
-        facts.append(f"{n_missing} of {len(cells)} cells without a score")
-    return facts
-
-
-def _no_ceiling(notes: list[str]) -> str:
-    """Take the reason from the notes: the part, between semicolons, that speaks of the ceiling."""
-    parts = [part.strip() for note in notes for part in note.split(";")]
-    told = next((part for part in parts if "ceiling" in part), "the table gives no reason")
-    return told if told.startswith("no ceiling") else f"no ceiling: {told}"

@@ -1,27 +1,16 @@
-"""One panel of a layer profile: lines, levels, ceiling, and the words around them."""
+"""One panel of a layer profile: lines, levels and ceiling."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from brainalign.figures.around import DASHES, draw_ceiling, middle_of, name_levels, padded
 from brainalign.figures.profile_lines import Line, Panel
-from brainalign.figures.style import (
-    BAND,
-    COLOURS,
-    FAINT,
-    MARKERS,
-    POINTS_PER_MM,
-    SMALL_CHARACTER,
-    WARNING,
-    shortened,
-    spread_apart,
-)
+from brainalign.figures.style import COLOURS, FAINT, MARKERS, SMALL_CHARACTER, shortened
 
-TEXT_LINE, TITLE_LINE = 2.7, 3.6  # millimetres from one line of text to the next
 FIRST_MARK, MARK_STEP = 1.07, 0.055  # marks right of the last layer, in units of relative depth
-DASHES = {"pixels": (0, (1, 1.5)), "gabor": (0, (4, 2))}
 
 Looks = Mapping[str, tuple[str, str]]
 
@@ -54,11 +43,7 @@ def line_style(line: Line, looks: Looks) -> dict:
 
 def draw_panel(axes: Axes, panel: Panel, looks: Looks, limits: tuple[float, float], width: float) -> None:
     """Draw the ceiling, then the lines, then the marks right of the last layer; `width` in millimetres."""
-    lower, upper = panel.ceiling
-    if np.isfinite(lower) and lower < upper:
-        axes.axhspan(lower, upper, color=BAND, linewidth=0, zorder=0)
-    elif np.isfinite(upper):
-        axes.axhline(upper, color="#A0A0A0", linewidth=1.5, zorder=0)
+    draw_ceiling(axes, panel.ceiling)
     marks: list[tuple[Line, tuple[float, float, float]]] = []
     for line in panel.lines:
         _draw_line(axes, line, looks)
@@ -120,46 +105,17 @@ def _name_depths(axes: Axes, panel: Panel, width: float) -> None:
         label.set_horizontalalignment(side)
 
 
-def name_levels(axes: Axes, panel: Panel, height: float) -> None:
-    """Name the controls and the ceiling right of the panel, apart from each other; `height` in millimetres."""
+def name_lines(axes: Axes, panel: Panel, height: float) -> None:
+    """Name the controls and the ceiling right of the panel; `height` in millimetres."""
     levels = [(line.network, line.raw[0]) for line in panel.lines if line.control]
-    lower, upper = panel.ceiling
-    levels.append(("ceiling", (lower + upper) / 2 if np.isfinite(lower) else upper))
-    levels = [(name, value) for name, value in levels if np.isfinite(value)]
-    if not levels:
-        return
-    bottom, top = axes.get_ylim()
-    heights = np.array([(value - bottom) / (top - bottom) * height for _, value in levels], dtype=float)
-    placed = spread_apart(heights, gap=TEXT_LINE, bottom=1.0, top=height - 1.0)
-    for (name, _), at in zip(levels, placed, strict=True):
-        axes.text(
-            1.015, at / height, name, transform=axes.transAxes, fontsize=6, color=FAINT, va="center", ha="left"
-        )
-
-
-def write_header(axes: Axes, panel: Panel, words: Sequence[str], simulated: bool) -> None:
-    """Write the region, SIMULATED where it is, and the facts above the panel; sizes in millimetres."""
-    title = 1.5 + TEXT_LINE * len(words)
-    _above(axes, panel.region, title, fontsize=8, fontweight="bold")
-    if simulated:
-        _above(axes, "SIMULATED", title + TITLE_LINE, fontsize=7, fontweight="bold", color=WARNING)
-    for i, line in enumerate(reversed(words)):
-        _above(axes, line, 1.5 + TEXT_LINE * i, fontsize=6, color=FAINT)
-
-
-def _above(axes: Axes, words: str, millimetres: float, **style) -> None:
-    offset = (0, millimetres * POINTS_PER_MM)
-    axes.annotate(words, (0, 1), offset, xycoords="axes fraction", textcoords="offset points", **style)
+    name_levels(axes, [*levels, ("ceiling", middle_of(panel.ceiling))], height)
 
 
 def limits_of(panels: Iterable[Panel]) -> tuple[float, float]:
     """Give the ordinate's range over panels of one metric: all that is drawn, and 0."""
-    values: list[float] = [0.0]
+    values: list[float] = []
     for panel in panels:
         values += panel.ceiling
         for line in panel.lines:
             values += [*line.raw, *line.low, *line.high, *(line.committed or ())]
-    finite = np.array([value for value in values if np.isfinite(value)])
-    low, high = float(finite.min()), float(finite.max())
-    margin = 0.04 * (high - low or 1.0)
-    return (low - margin if low < 0 else 0.0), high + margin
+    return padded(values)

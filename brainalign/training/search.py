@@ -11,9 +11,9 @@ from brainalign.errors import BrainalignError
 from brainalign.names import snake_case
 from brainalign.rules import find_rule
 from brainalign.tasks import ImageTask, find_task
-from brainalign.training.loop import DivergedError
 from brainalign.training.optimizers import find_optimizer
 from brainalign.training.train import train
+from brainalign.training.trainer import DivergedError
 
 DECADES = (-2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0)
 """Rates that are tried, as powers of ten times the optimiser's own: eight, down to 1/300 of it."""

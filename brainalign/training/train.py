@@ -18,10 +18,11 @@ from brainalign.rules import LearningRule, find_rule, rule_name
 from brainalign.tasks import Schedule, Task, find_task, parse_layer_cost
 from brainalign.tasks.total_cost import answers_of
 from brainalign.training.checkpoint_file import checkpoint_steps
-from brainalign.training.loop import Training, run_loop
+from brainalign.training.loop import run_loop
 from brainalign.training.optimizers import Optimizer, find_optimizer
 from brainalign.training.run import Run
 from brainalign.training.settings import FILE, Settings
+from brainalign.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,8 @@ def train(
     with FileLock(folder / ".lock"):
         _claim(folder, settings)
         if not run.finished:
-            training = Training(module, task, rule, chosen, seed, device)
-            run_loop(training, folder, at, settings.evaluate_on or None, progress, log.warning)
+            trainer = Trainer(module, task, rule, chosen, seed, device)
+            run_loop(trainer, folder, at, settings.evaluate_on or None, progress, log.warning)
     return run
 
 

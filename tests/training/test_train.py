@@ -15,7 +15,7 @@ from torch import nn
 from brainalign.errors import BrainalignError, NeedsError, UnknownNameError
 from brainalign.training import CheckpointError, DivergedError, Run, checkpoint_steps, train
 from brainalign.training.checkpoint_file import load_checkpoint
-from brainalign.training.loop import Training
+from brainalign.training.trainer import Trainer
 
 RULES = ("backprop", "feedback_alignment", "direct_feedback_alignment", "two_phases")
 
@@ -53,7 +53,7 @@ def test_goes_on_from_where_it_was_stopped_to_the_same_bytes(
     rule, optimizer, quick, contents, two_phases, monkeypatch
 ):
     whole = quick(rule, "whole", optimizer=optimizer)
-    advance = Training.advance
+    advance = Trainer.advance
     for stop in (0, 3, 7, 25):
 
         def stopped(self, stop=stop):
@@ -61,27 +61,27 @@ def test_goes_on_from_where_it_was_stopped_to_the_same_bytes(
                 raise KeyboardInterrupt
             advance(self)
 
-        monkeypatch.setattr(Training, "advance", stopped)
+        monkeypatch.setattr(Trainer, "advance", stopped)
         with pytest.raises(KeyboardInterrupt):
             quick(rule, "parts", optimizer=optimizer)
-    monkeypatch.setattr(Training, "advance", advance)
+    monkeypatch.setattr(Trainer, "advance", advance)
     assert contents(quick(rule, "parts", optimizer=optimizer)) == contents(whole)
 
 
 def test_epochs_are_gone_on_with_in_their_middle(quick, contents, monkeypatch):
     """11 batches an epoch: steps 12 and 30 lie inside one."""
     whole = quick(folder="whole", checkpoints=[0, 12, 30])
-    advance = Training.advance
+    advance = Trainer.advance
 
     def stopped(self):
         if self.step == 20:
             raise KeyboardInterrupt
         advance(self)
 
-    monkeypatch.setattr(Training, "advance", stopped)
+    monkeypatch.setattr(Trainer, "advance", stopped)
     with pytest.raises(KeyboardInterrupt):
         quick(folder="parts", checkpoints=[0, 12, 30])
-    monkeypatch.setattr(Training, "advance", advance)
+    monkeypatch.setattr(Trainer, "advance", advance)
     assert contents(quick(folder="parts", checkpoints=[0, 12, 30])) == contents(whole)
 
 
