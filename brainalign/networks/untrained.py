@@ -11,10 +11,9 @@ from brainalign.errors import BrainalignError
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the CPU's random numbers for the length of a block, then put the old state back.
+    """Seed torch's random numbers for the length of a block, then put the old state back.
 
-    Only the CPU's: seeding a GPU's as well would change a state that cannot be put back without
-    waking the GPU, so weights are always drawn on the CPU.
+    A GPU's too, where one is in use already; weights are always drawn on the CPU, so this wakes none.
 
     Examples
     --------
@@ -25,8 +24,11 @@ def seeded(seed: int) -> Iterator[None]:
     >>> bool((a == b).all())
     True
     """
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
         yield
 
 

@@ -4,18 +4,15 @@ import contextlib
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from dask import config
 from distributed import Client, LocalCluster, SpecCluster
 
 from brainalign.errors import BrainalignError
+from brainalign.sweep.slurm import ENVIRONMENT, start_slurm
 
 CONNECT_SECONDS = 10.0
-
-THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
-
-MEMORY = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "33554432"}
-"""Workers keep the memory that they free. Dask has it given back, which doubles a training step's time."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,12 @@ class Cluster:
     ----------
     where
         Where cells run.
+    folder
+        The experiment's, where SLURM's jobs leave their logs.
     """
 
-    def __init__(self, where: Where):
-        self._where = where
+    def __init__(self, where: Where, folder: Path):
+        self._where, self._folder = where, folder
         self._started: SpecCluster | None = None
         self._stack = contextlib.ExitStack()
 
@@ -70,8 +69,8 @@ class Cluster:
         if self._where.scheduler:
             return Client(self._where.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
         if self._started is None:
-            start = _slurm if self._where.slurm else _local
-            self._started = start(self._where.workers)
+            workers = self._where.workers
+            self._started = start_slurm(workers, self._folder) if self._where.slurm else _local(workers)
             self._stack.callback(self._started.close)
         return Client(self._started, timeout=CONNECT_SECONDS, set_as_default=False)
 
@@ -88,7 +87,7 @@ def n_cores() -> int:
 
 
 def _local(workers: int | None) -> LocalCluster:
-    with config.set({"distributed.nanny.pre-spawn-environ": THREADS | MEMORY}):
+    with config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         return LocalCluster(
             n_workers=workers or n_cores(),
             threads_per_worker=1,
@@ -96,23 +95,3 @@ def _local(workers: int | None) -> LocalCluster:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-
-
-def _slurm(workers: int | None) -> SpecCluster:
-    """Start jobs of one core each; queue, account, memory and time are Dask's to know."""
-    try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError as error:
-        raise BrainalignError(
-            "--slurm needs the package dask-jobqueue: pip install 'brainalign[slurm]'."
-        ) from error
-    settings = config.get("jobqueue.slurm", {})
-    defaults = {"cores": 1, "processes": 1, "memory": "4GB"}
-    missing = {name: value for name, value in defaults.items() if not settings.get(name)}
-    pinned = [f"export {name}={value}" for name, value in (THREADS | MEMORY).items()]
-    cluster = SLURMCluster(
-        **missing, job_script_prologue=[*(settings.get("job-script-prologue") or []), *pinned]
-    )
-    # As many as wanted, and a new job for each that comes to the end of its time.
-    cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
-    return cluster

@@ -116,7 +116,7 @@ class _Work:
         """Do the search, then everything else, then the tables."""
         plan = make_plan(self.experiment)
         search = pd.DataFrame()
-        with Cluster(self.where) as cluster:
+        with Cluster(self.where, self.store.folder) as cluster:
             if plan.search:
                 self._run(cluster, "search", plan.search)
                 rates, search = choose_rates(self.experiment, plan, self.store)

@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from brainalign.networks.untrained import seeded
 from brainalign.rules import LearningRule, State
 from brainalign.tasks.task import Batch, Task
 from brainalign.tasks.total_cost import gradient
@@ -53,11 +54,14 @@ def update_table(
     Columns ``angle`` and ``angle.MODULE`` (degrees; NaN for a rule or a module without a gradient to be held
     against), ``norm.MODULE`` of the weights, ``update_norm.MODULE`` of the update before the optimiser.
     """
-    update = update_of(rule, network, task, batch, state, generator)
+    # The same seed for both: networks with dropout must leave out the same units.
+    with seeded(0):
+        update = update_of(rule, network, task, batch, state, generator)
     weights = {name: p for name, p in network.named_parameters() if p.ndim > 1}
     true: dict[str, Tensor] = {}
     if rule.true_gradient:
-        true = gradient(copy.deepcopy(network), task, batch)
+        with seeded(0):
+            true = gradient(copy.deepcopy(network), task, batch)
     both = [name for name in weights if name in update and name in true]
     row = {"angle": NAN}
     if both:

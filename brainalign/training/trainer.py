@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from brainalign.errors import BrainalignError
+from brainalign.networks.untrained import seeded
 from brainalign.rules import LearningRule, State
 from brainalign.rules.rule import TRAINABLE
 from brainalign.tasks.task import Batch, Task
@@ -76,8 +77,11 @@ class Trainer:
             An update that is no number.
         """
         batch = dataclasses.replace(next(self._batches).to(self.device), step=self.step)
-        for update in self.rule.updates(self.network, self.task, batch, self.state, self.of_rule):
-            self._apply(update)
+        # Dropout draws from torch's own numbers, which are in no checkpoint; they follow from the rule's.
+        drawn = int(torch.randint(2**62, (), generator=self.of_rule))
+        with seeded(drawn):
+            for update in self.rule.updates(self.network, self.task, batch, self.state, self.of_rule):
+                self._apply(update)
         self.step += 1
 
     def _apply(self, update: dict[str, Tensor]) -> None:

@@ -138,11 +138,14 @@ bring_up() { # each daemon in a session of its own, so that Ctrl-C leaves them t
 mkdir -p "$work"/{log,state,spool,run}
 chmod 0711 "$work"
 [[ $EUID == 0 ]] || fail "This script brings up SLURM's daemons: run it as root."
+! (exec 3<>/dev/tcp/127.0.0.1/26817) 2>/dev/null || fail "Port 26817 is taken: is this script running already?"
 command -v brainalign >/dev/null || fail "brainalign is not installed here: pip install -e '.[slurm]'."
 install_packages
 write_settings
 bring_up
 cd "$work/run"
+ln -s "$experiment" .
+experiment=$(basename "$experiment")
 show slurmctld -V
 show sinfo
 show srun hostname
@@ -151,7 +154,8 @@ show brainalign run "$experiment" --out through_slurm --slurm --workers "$n_jobs
 wait_for 30 jobs_gone
 echo '$ cat jobs.txt'
 cut --delimiter ' ' --fields 1,4,5 "$work/jobs.txt"
-grep -q 'Name=dask-worker' "$work/jobs.txt" || fail "no job of a worker went through SLURM"
+n_seen=$(grep -c 'Name=dask-worker' "$work/jobs.txt" || true)
+((n_seen >= 2)) || fail "$n_seen jobs of workers went through SLURM; expected two"
 show brainalign run "$experiment" --out local --workers 2
 show cmp through_slurm/scores.csv local/scores.csv
 echo "scores.csv through SLURM and local are the same, byte for byte: $(wc -l <local/scores.csv) lines"

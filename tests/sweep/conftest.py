@@ -61,6 +61,8 @@ class Command:
         for process in self.started:
             if process.poll() is None:
                 self.kill(process)
+            elif process.stdout is not None:
+                process.stdout.close()
 
     def busy(self, process: subprocess.Popen) -> list[psutil.Process]:
         """Give the processes that do cells: children of the command that have loaded torch."""

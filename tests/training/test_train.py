@@ -68,6 +68,38 @@ def test_goes_on_from_where_it_was_stopped_to_the_same_bytes(
     assert contents(quick(rule, "parts", optimizer=optimizer)) == contents(whole)
 
 
+def test_dropout_is_reproduced_and_gone_on_with(tmp_path, contents, monkeypatch):
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    hidden = nn.Linear(64, 30), nn.BatchNorm1d(30), nn.ReLU(), nn.Dropout()\n"
+        "    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(30, 10))\n"
+    )
+
+    def run(folder):
+        options = {"steps": 20, "checkpoints": 5, "evaluate_on": 100, "out": tmp_path / folder}
+        return train(f"{file}:make", progress=False, **options)
+
+    before = torch.get_rng_state()
+    whole = run("whole")
+    assert torch.equal(before, torch.get_rng_state())
+    assert (whole.table["angle"] < 1e-3).all()
+    advance = Trainer.advance
+
+    def stopped(self):
+        if self.step == 11:
+            raise KeyboardInterrupt
+        advance(self)
+
+    torch.rand(7)
+    monkeypatch.setattr(Trainer, "advance", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run("parts")
+    monkeypatch.setattr(Trainer, "advance", advance)
+    assert contents(run("parts")) == contents(whole)
+
+
 def test_epochs_are_gone_on_with_in_their_middle(quick, contents, monkeypatch):
     """11 batches an epoch: steps 12 and 30 lie inside one."""
     whole = quick(folder="whole", checkpoints=[0, 12, 30])
