@@ -85,8 +85,8 @@ def _draw(places: list[dict[str, CurvePanel]], attrs: Mapping, layer: str | None
     grid = _grid(places, metrics, bool(attrs.get("simulated", 0)))
     footnote = _footnote(panels, steps.tolist(), layer)
     figure, grid = open_figure(grid, _handles(panels, looks, grid.width), footnote)
-    for row, (block, metric) in enumerate(grid.blocks(places, metrics)):
-        shown = {column: place[metric] for column, place in enumerate(block) if metric in place}
+    for row, (block, metric) in enumerate(_rows(grid, places, metrics)):
+        shown = {column: place[metric] for column, place in enumerate(block)}
         facts = {column: wrapped(panel.facts, grid.fact_width) for column, panel in shown.items()}
         most = max(map(len, facts.values()), default=0)
         scale = ""
@@ -107,13 +107,22 @@ def _draw(places: list[dict[str, CurvePanel]], attrs: Mapping, layer: str | None
 def _grid(places: list[dict[str, CurvePanel]], metrics: Sequence[str], simulated: bool) -> Grid:
     """Make room for names of levels, and for the scale's name where panels of one row differ in it."""
     grid = replace(Grid.of(len(places), len(metrics), simulated, 2 if len(places) == 4 else 3), levels=LEVELS)
-    mixed = any(
-        len({place[metric].scale for place in block if metric in place}) > 1
-        for block, metric in grid.blocks(places, metrics)
-    )
+    rows = _rows(grid, places, metrics)
+    grid = replace(grid, rows=len(rows))
+    mixed = any(len({place[metric].scale for place in block}) > 1 for block, metric in rows)
     if mixed:
         grid = replace(grid, ticks=grid.ticks + SCALE_NAME)
     return grid.with_facts(panel.facts for place in places for panel in place.values())
+
+
+def _rows(
+    grid: Grid, places: list[dict[str, CurvePanel]], metrics: Sequence[str]
+) -> list[tuple[Sequence[dict[str, CurvePanel]], str]]:
+    """Give each row's places and its metric; where places differ in their metrics, close the gaps."""
+    if all(metric in place for place in places for metric in metrics):
+        return grid.blocks(places, metrics)
+    having = {metric: [place for place in places if metric in place] for metric in metrics}
+    return [row for metric in metrics for row in grid.blocks(having[metric], [metric])]
 
 
 def _ordinate(panel: CurvePanel, attrs: Mapping, height: float, full: bool) -> str:

@@ -16,7 +16,7 @@ steps = 30
 
 TEN_FAULTS = """name = "faulty"
 networks = ["mlp", "convnt"]
-tasks = ["clasification:digits"]
+tasks = ["klassification:digits"]
 rules = ["backprop", "feedbackalignment"]
 seeds = [0, -1]
 step = 100
