@@ -2,9 +2,10 @@
 
 import inspect
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -69,8 +70,11 @@ def make_from_file(argument: str, seed: int | None, image_size: int | None) -> n
     return _made_by(getattr(module, factory_name), argument, seed, image_size)
 
 
-def network_entry_points() -> dict[str, EntryPoint]:
-    """Networks that installed packages announce in the entry-point group ``brainalign.networks``."""
+def network_entry_points() -> dict[str, Any]:
+    """Networks that installed packages announce in the entry-point group ``brainalign.networks``.
+
+    Entry points of Python's own, or those of ``importlib_metadata``, which takes its place once it is imported.
+    """
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 

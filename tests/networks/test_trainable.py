@@ -90,6 +90,11 @@ def test_a_perceptron_needs_a_hidden_layer():
         MLP(hidden=())
 
 
+def test_an_argument_that_is_no_option():
+    with pytest.raises(UnknownNameError, match="Unknown option of convnet '64'"):
+        load_network("convnet:64")
+
+
 @pytest.mark.parametrize("name", ["mlp", "lenet", "resnet20", "convnet:channels=8-8"])
 def test_is_loaded_by_name_with_random_weights_too(name):
     network = load_network(f"{name}@untrained:3")
