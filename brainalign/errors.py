@@ -17,6 +17,10 @@ class FetchError(BrainalignError):
     """A file could not be had: no network access, or its checksum differs."""
 
 
+class TrainingError(BrainalignError):
+    """Training that went wrong, or what it left behind that is not whole."""
+
+
 class ResponsesError(BrainalignError):
     """Responses, dissimilarities or activations that cannot be compared as they are."""
 

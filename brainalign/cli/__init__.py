@@ -4,10 +4,11 @@ import logging
 import sys
 
 import typer
+from rich.markup import escape
 
 from brainalign.cli import decode, fetch, list_, partition, quickstart, run, score, train
 from brainalign.cli.terminal import errors
-from brainalign.errors import AlignmentError, BrainalignError, FetchError, ResponsesError
+from brainalign.errors import AlignmentError, BrainalignError, FetchError, ResponsesError, TrainingError
 
 FAULT, BAD_USAGE = 1, 2
 
@@ -33,6 +34,6 @@ def main() -> None:
     try:
         app()
     except BrainalignError as error:
-        errors.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
-        fault = isinstance(error, FetchError | ResponsesError | AlignmentError)
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        fault = isinstance(error, FetchError | ResponsesError | AlignmentError | TrainingError)
         sys.exit(FAULT if fault else BAD_USAGE)

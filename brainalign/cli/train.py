@@ -82,16 +82,19 @@ def _show_search(table: pd.DataFrame, best: float, note: str) -> None:
 def _show_run(table: pd.DataFrame, path: str, lr: float) -> None:
     columns = [
         ("step", "step", "d"),
-        ("held-out loss", "loss", ".4g"),
-        ("held-out accuracy", "accuracy", ".3f"),
+        ("loss", "loss", ".4g"),
+        ("accuracy", "accuracy", ".3f"),
     ]
     if "readout_accuracy" in table:
-        columns.append(("read-out accuracy", "readout_accuracy", ".3f"))
-    columns += [("training accuracy", "train_accuracy", ".3f"), ("angle to backprop", "angle", ".1f")]
+        columns.append(("read-out", "readout_accuracy", ".3f"))
+    columns += [("trained", "train_accuracy", ".3f"), ("angle", "angle", ".1f")]
     rows = [
         tuple("–" if pd.isna(row[name]) else format(row[name], form) for _, name, form in columns)
         for row in table.astype({"step": int}).to_dict("records")
     ]
-    caption = f"learning rate {lr:g}; angles in degrees, of all weights' update on 128 training images"
+    caption = (
+        f"learning rate {lr:g}; loss, accuracy and read-out (fitted apart) on held-out images; "
+        "trained: accuracy on training images; angle of all weights' update to backprop's, in degrees"
+    )
     show("training", [title for title, _, _ in columns], rows, caption)
     output.print(f"wrote {path}", highlight=False)

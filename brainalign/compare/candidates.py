@@ -93,12 +93,12 @@ class Candidate:
     seed: int = -1
     rule: str = ""
     module: nn.Module | None = field(default=None, repr=False)
-    source: str = ""
+    source: str = field(default="", compare=False)
     image_size: int | None = None
     task: str = ""
     checkpoint: int = -1
     trained: TrainedNetwork | None = field(default=None, repr=False)
-    make: Callable[[], nn.Module] | None = field(default=None, repr=False)
+    make: Callable[[], nn.Module] | None = field(default=None, repr=False, compare=False)
 
     @property
     def identity(self) -> tuple[str, str, str, int, int]:
@@ -108,7 +108,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """Name in a table of differences: the architecture, and what it learned by which rule."""
-        return " · ".join([self.name, self.task, self.rule]) if self.trained else self.name
+        return " · ".join([self.name, self.task, self.rule]) if self.task else self.name
 
     @property
     def control(self) -> bool:
@@ -165,24 +165,28 @@ def with_controls(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     networks = [each for each in candidates if not each.control]
     sizes = list(dict.fromkeys(preprocessing_of(each.load()).size for each in networks))
-    extended = []
+    given, extra = [], []
     for each in candidates:
-        extended += _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]
+        given += _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]
     for each in networks:
-        extended += [one for seed in UNTRAINED_SEEDS for one in _untrained(each, seed)]
+        extra += [one for seed in UNTRAINED_SEEDS for one in _untrained(each, seed)]
     for control in CONTROLS:
-        extended += _sized(control, sizes)
-    found: dict[tuple, Candidate] = {}
-    for one in extended:
-        found.setdefault(one.identity, one)
-    return list(found.values())
+        extra += _sized(control, sizes)
+    # Two that were given under one name stay, for the table's maker to refuse.
+    found = {one.identity for one in given}
+    for one in extra:
+        if one.identity not in found:
+            found.add(one.identity)
+            given.append(one)
+    return given
 
 
 def _untrained(network: Candidate, seed: int) -> list[Candidate]:
     """Give the architecture with random weights, where it can be built."""
     if network.trained is not None:
         make = partial(network.trained.untrained, seed)
-        return [Candidate(f"{network.name}@untrained", seed, "untrained", make=make)]
+        # Another task may ask for other images and outputs, and so for another network of the same name.
+        return [Candidate(f"{network.name}@untrained", seed, "untrained", task=network.task, make=make)]
     if network.source:
         return [candidate(f"{parse_network_name(network.source).base}@untrained:{seed}")]
     return []

@@ -198,10 +198,10 @@ def _candidates(networks) -> list[Candidate]:
     found: dict[tuple, Candidate] = {}
     for one in (one for each in _listed(networks, "network") for one in candidates(each)):
         same = found.setdefault(one.identity, one)
-        if same.module is not one.module:
+        if same != one:
             raise BrainalignError(
-                f"Two networks are named {one.name!r}, and the table could not tell them apart; give pairs "
-                "(name, module) with names of their own."
+                f"Two networks are named {one.label!r}, and the table could not tell them apart; give pairs "
+                "(name, module) with names of their own, or score them in tables of their own."
             )
     return list(found.values())
 

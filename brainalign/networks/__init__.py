@@ -16,7 +16,7 @@ from brainalign.networks.preprocessing import (
     set_preprocessing,
 )
 from brainalign.networks.residual import ResNet20
-from brainalign.networks.trainable import Shape, check_trainable, make_network
+from brainalign.networks.trainable import Shape, check_network, check_trainable, make_network
 
 __all__ = [
     "DEFAULT_PREPROCESSING",
@@ -32,6 +32,7 @@ __all__ = [
     "Preprocessing",
     "ResNet20",
     "Shape",
+    "check_network",
     "check_trainable",
     "is_control",
     "list_networks",

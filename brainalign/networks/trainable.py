@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from brainalign.errors import BrainalignError
+from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, unknown_name
 from brainalign.networks.convnet import ConvNet
 from brainalign.networks.factories import is_file_factory, make_from_file
@@ -71,7 +71,7 @@ def make_network(name: str, shape: Shape, seed: int = 0) -> nn.Module:
     """
     with seeded(seed):
         network = _built(name, shape, seed)
-        _check(network, name, shape)
+        check_network(network, name, shape)
     set_preprocessing(network, shape.preprocessing)
     return network
 
@@ -87,6 +87,8 @@ def check_trainable(name: str) -> None:
     elif head in OWN:
         _options(head, argument)
     else:
+        if name in torchvision_names():
+            raise UnknownNameError(f"Unknown network to train {name!r}. Did you mean 'torchvision:{name}'?")
         raise unknown_name("network to train", name, [*OWN, "torchvision:NAME", "path.py:FACTORY"])
 
 
@@ -98,6 +100,8 @@ def _built(name: str, shape: Shape, seed: int) -> nn.Module:
         return make_from_file(name, seed, size)
     if head == "torchvision":
         options: dict = dict(AS_WITH_WEIGHTS.get(argument, {}))
+        if argument == "inception_v3":
+            options["aux_logits"] = False  # in training it would answer with two tensors
         if argument.startswith("vit_"):
             options["image_size"] = size
         return models.get_model(argument, weights=None, num_classes=shape.n_outputs, **options)
@@ -122,21 +126,29 @@ def _options(head: str, text: str) -> dict:
     return options
 
 
-def _check(network: nn.Module, name: str, shape: Shape) -> None:
-    """Show the network two blank images, and look at what it answers."""
+def check_network(network: nn.Module, name: str, shape: Shape) -> None:
+    """Show a network two blank images, and look at what it answers.
+
+    Raises
+    ------
+    BrainalignError
+        It cannot be shown such images, or answers with another number of outputs.
+    """
     size, channels = shape.preprocessing.size, shape.preprocessing.channels
     training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            answer = network(torch.zeros(2, channels, size, size))
+            device = next((parameter.device for parameter in network.parameters()), None)
+            answer = network(torch.zeros(2, channels, size, size, device=device))
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         colours = "colour" if channels == 3 else "grey"
         raise BrainalignError(
             f"Network {name!r} takes no {colours} images of {size} × {size} pixels ({error}). Choose another "
             "network or another image set."
         ) from error
-    network.train(training)
+    finally:
+        network.train(training)
     found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
     if found != (2, shape.n_outputs):
         raise BrainalignError(

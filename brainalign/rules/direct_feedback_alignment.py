@@ -28,7 +28,8 @@ class DirectFeedbackAlignment(LearningRule):
     The error B e arrives where a layer's answer enters the next linear map, and goes from there through what
     lies between (pooling, normalisation, the activation) to the linear map before, and no further; paths that
     skip layers carry no error past that place. Maps inside attention, whose input is not laid out sample by
-    sample, are among what lies between. e is summed over the places of a convolutional read-out. B is
+    sample, are among what lies between. e is summed over the places of a
+    read-out that has several. B is
     Gaussian with variance scale² / (units + outputs).
 
     Parameters
@@ -84,17 +85,17 @@ class DirectFeedbackAlignment(LearningRule):
         """Give each map's update from the error that is sent to it."""
         parameters = learned(network, task)
         names = {id(parameter): name for name, parameter in parameters.items()}
-        entering: dict[str, Tensor] = {}
-        last = [torch.empty(0)]
+        entering: list[tuple[str, Tensor]] = []
+        last, last_weight = [torch.empty(0)], [torch.empty(0)]
 
         def call(original: Call, x: Tensor, weight: Tensor, *rest, **more) -> Tensor:
             name = names.get(id(weight), "")
             if FEEDBACK + name in state:
-                entering.setdefault(name, x)
+                entering.append((name, x))
                 x = x.detach()
             answer = original(x, weight, *rest, **more)
             if name:
-                last[0] = answer
+                last[0], last_weight[0] = answer, weight
             return answer
 
         costs = task.layer_costs(batch.step)
@@ -105,10 +106,10 @@ class DirectFeedbackAlignment(LearningRule):
         error, *of_task = torch.autograd.grad(
             cost, [last[0], *own.values()], retain_graph=True, allow_unused=True
         )
-        sent = error.flatten(2).sum(2) if error.ndim > 2 else error
+        sent = _over_places(error, last_weight[0])
         roots = _Roots()
         roots.add(last[0], error)
-        for name, x in entering.items():
+        for name, x in entering:
             roots.add(x, (sent @ state[FEEDBACK + name]).view(x.shape), alone=True)
         for layer, (layer_cost, weight) in costs.items():
             answer = answers[layer]
@@ -146,7 +147,14 @@ class _Roots:
 
 
 def _n_outputs(maps: list[LinearMap]) -> int:
-    return maps[-1].output_shape[0]
+    return maps[-1].n_units
+
+
+def _over_places(error: Tensor, weight: Tensor) -> Tensor:
+    """Sum an error over a read-out's places, which come last in a convolution, and before the units else."""
+    if error.ndim == 2:
+        return error
+    return error.flatten(1, -2).sum(1) if weight.ndim == 2 else error.flatten(2).sum(2)
 
 
 def _is_sent(each: LinearMap) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from brainalign.errors import NeedsError
 from brainalign.rules.linear_maps import feedback_through, linear_maps
 from brainalign.rules.rule import LearningRule, State, Update
 from brainalign.tasks.task import Batch, Task
@@ -43,7 +44,12 @@ class FeedbackAlignment(LearningRule):
     source = "Lillicrap et al. 2016, Nat Commun 7:13276"
 
     def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network has linear maps, all of a kind that is known."""
+        """Raise unless the network has linear maps, all of a kind that is known, and the cost no derivative."""
+        if task.differentiates_network:
+            raise NeedsError(
+                f"The cost of task {task.name!r} holds derivatives of the network, which {self.name} would "
+                "replace as well; choose another task, or train by backprop."
+            )
         linear_maps(network, task)
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
@@ -53,9 +59,10 @@ class FeedbackAlignment(LearningRule):
         for each in linear_maps(network, task):
             if each.has_error:
                 weight = parameters[each.name].detach()
-                deviation = float(weight.std()) or _xavier_deviation(weight)
+                deviation = weight.std()
+                deviation = torch.where(deviation > 0, deviation, _xavier_deviation(weight))
                 drawn = torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
-                state[FEEDBACK + each.name] = (self.scale * deviation * drawn).to(weight.device)
+                state[FEEDBACK + each.name] = self.scale * deviation * drawn.to(weight.device)
         return state
 
     def updates(

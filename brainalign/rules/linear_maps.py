@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from brainalign.errors import NeedsError
 from brainalign.tasks.task import Task
@@ -33,8 +34,10 @@ class LinearMap:
     ----------
     name
         Name of its weights in the network.
-    input_shape, output_shape
+    input_shape
         Of one sample.
+    n_units
+        Units of its answer, at one place.
     has_error
         Whether its input depends on weights, so that an error must be sent on.
     by_sample
@@ -43,7 +46,7 @@ class LinearMap:
 
     name: str
     input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    n_units: int
     has_error: bool
     by_sample: bool
 
@@ -63,6 +66,12 @@ def linear_maps(network: nn.Module, task: Task) -> list[LinearMap]:
             f"Rules that replace the way back of errors know Linear and Conv2d; module {name!r} is a {kind}. "
             "Choose another network, or train this one by backprop."
         )
+    changed = [name for name, module in network.named_modules() if is_parametrized(module)]
+    if changed:
+        raise NeedsError(
+            f"The weights of module {changed[0]!r} are computed from others (a parametrisation), so that rules "
+            "that replace the way back of errors cannot tell them. Remove it, or train by backprop."
+        )
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found: dict[str, LinearMap] = {}
 
@@ -70,11 +79,11 @@ def linear_maps(network: nn.Module, task: Task) -> list[LinearMap]:
         answer = original(x, weight, *rest, **more)
         name = names.get(id(weight))
         if name is not None and name not in found:
-            shapes = tuple(x.shape[1:]), tuple(answer.shape[1:])
-            found[name] = LinearMap(name, *shapes, x.requires_grad, len(x) == len(batch))
+            by_sample = len(x) == len(batch)
+            found[name] = LinearMap(name, tuple(x.shape[1:]), len(weight), x.requires_grad, by_sample)
         return answer
 
-    batch = next(task.held_out(3))
+    batch = next(task.held_out(3)).to(next((p.device for p in network.parameters()), "cpu"))
     training = network.training
     network.eval()
     with torch.enable_grad(), calls_of_maps(note):

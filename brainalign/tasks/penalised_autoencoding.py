@@ -146,6 +146,11 @@ class ContractiveAutoencoding(PenalisedAutoencoding):
 
     probes: int = 1
 
+    @property
+    def differentiates_network(self) -> bool:
+        """Say that the penalty is made of the network's Jacobian."""
+        return True
+
     def make_batch(self, pixels: Pixels, labels: Labels, generator: torch.Generator, training: bool) -> Batch:
         """Show the images; the images, flattened, are to be answered."""
         inputs = self.preprocessing.standardised(pixels)

@@ -32,6 +32,10 @@ class Schedule:
                 f"The steps of a schedule ascend from 0 or later; found {', '.join(map(str, steps)) or 'none'}."
             )
 
+        odd = [weight for _, weight in self.points if not 0 <= weight < float("inf")]
+        if odd:
+            raise BrainalignError(f"The weights of a schedule are numbers of 0 or above; found {odd[0]}.")
+
     def __call__(self, step: int) -> float:
         """Give the weight at a step."""
         place = bisect_right(self.points, (step, float("inf")))

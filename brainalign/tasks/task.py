@@ -133,6 +133,11 @@ class Task(ABC):
         """Whether a rollout is the network's answer to the inputs, and nothing else."""
         return type(self).rollout is Task.rollout
 
+    @property
+    def differentiates_network(self) -> bool:
+        """Whether the cost itself holds derivatives of the network, which must then be the true ones."""
+        return False
+
     def rollout(self, network: nn.Module, batch: Batch) -> Tensor:
         """Let the network answer; in closed loop for tasks that answer back."""
         return network(batch.inputs)

@@ -34,23 +34,30 @@ def answers_of(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, T
     """Collect what modules answer while the network runs."""
     modules = dict(network.named_modules())
     answers: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
     with contextlib.ExitStack() as hooks:
         for name in names:
             if name not in modules or not name:
                 raise unknown_name("layer", name, filter(None, modules))
-            handle = modules[name].register_forward_hook(_keeping(name, answers))
+            handle = modules[name].register_forward_hook(_keeping(name, answers, versions))
             hooks.callback(handle.remove)
         yield answers
+    altered = [name for name, answer in answers.items() if answer._version != versions[name]]
+    if altered:
+        raise BrainalignError(
+            f"What layer {altered[0]!r} answers is changed in place by the module after it; give the cost to "
+            "that module, or build it with inplace=False."
+        )
     missing = [name for name in names if name not in answers]
     if missing:
         raise BrainalignError(f"Layer {missing[0]!r} has a cost, but the network does not use it.")
 
 
-def _keeping(name: str, answers: dict[str, Tensor]):
+def _keeping(name: str, answers: dict[str, Tensor], versions: dict[str, int]):
     def keep(_module: nn.Module, _inputs: object, answer: object) -> None:
         if not isinstance(answer, torch.Tensor):
             raise BrainalignError(f"Layer {name!r} answers with no single tensor, so it can have no cost.")
-        answers[name] = answer
+        answers[name], versions[name] = answer, answer._version
 
     return keep
 

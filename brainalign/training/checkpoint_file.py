@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from brainalign.errors import BrainalignError
+from brainalign.errors import BrainalignError, TrainingError
 from brainalign.files import written_whole
 
 PARTS = ("network", "rule", "task", "optimizer", "generator")
@@ -17,7 +17,7 @@ PARTS = ("network", "rule", "task", "optimizer", "generator")
 Parts = dict[str, dict[str, Tensor]]
 
 
-class CheckpointError(BrainalignError):
+class CheckpointError(TrainingError):
     """A checkpoint that is not there, or not whole."""
 
 
@@ -73,6 +73,15 @@ def load_checkpoint(folder: Path, step: int, device: torch.device | str = "cpu")
     if of_step != step:
         raise CheckpointError(f"The checkpoint {path} is of step {of_step}, not {step}; delete it.")
     return parts
+
+
+def is_whole(folder: Path, step: int) -> bool:
+    """Say whether a checkpoint's file is there in its full length, of its step; reads its head alone."""
+    try:
+        with safe_open(checkpoint_path(folder, step), "pt") as file:
+            return json.loads((file.metadata() or {}).get("brainalign", "{}")).get("step") == step
+    except (SafetensorError, OSError, ValueError):
+        return False
 
 
 def checkpoint_steps(n_steps: int, n: int = 24) -> list[int]:

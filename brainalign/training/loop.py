@@ -15,7 +15,7 @@ from brainalign.training.checkpoint_file import (
     load_checkpoint,
     save_checkpoint,
 )
-from brainalign.training.run import TABLE
+from brainalign.training.run import TABLE, read_table
 from brainalign.training.trainer import DivergedError, Trainer
 
 Say = Callable[[str], None]
@@ -64,10 +64,7 @@ def run_loop(
 def _resume(trainer: Trainer, folder: Path, checkpoints: Sequence[int], say: Say) -> list[dict]:
     """Restore the last checkpoint before which all are whole and measured; drop those after it."""
     rows: list[dict] = []
-    measured = {}
-    if (folder / TABLE).is_file():
-        table = pd.read_csv(folder / TABLE)
-        measured = {int(row["step"]): row for row in table.to_dict("records")}
+    measured = read_table(folder)
     good: Parts = {}
     for step in checkpoints:
         if step not in measured:
@@ -79,9 +76,13 @@ def _resume(trainer: Trainer, folder: Path, checkpoints: Sequence[int], say: Say
                 say(f"{error}")
             break
         rows.append(measured[step])
-    for step in checkpoint_steps_in(folder):
-        if step not in [row["step"] for row in rows]:
-            checkpoint_path(folder, step).unlink()
+    kept = [row["step"] for row in rows]
+    again = [step for step in checkpoint_steps_in(folder) if step not in kept]
+    if again:
+        lost = min(set(checkpoints) - set(kept))
+        say(f"{folder}: step {lost} has no whole checkpoint; it and those after it are made again")
+    for step in again:
+        checkpoint_path(folder, step).unlink()
     if rows:
         trainer.restore(int(rows[-1]["step"]), good)
         if rows[-1]["step"] < checkpoints[-1]:

@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import RidgeClassifierCV
 from torch import Tensor, nn
 
+from brainalign.tasks.penalised_autoencoding import last_linear_input
 from brainalign.tasks.task import Batch, Task
 
 ALPHAS = np.logspace(-3, 5, 17)
@@ -14,7 +15,7 @@ NAN = float("nan")
 
 
 @torch.no_grad()
-def measure(network: nn.Module, task: Task, batches: Iterable[Batch], step: int = 0) -> dict[str, float]:
+def measure(network: nn.Module, task: Task, batches: Iterable[Batch]) -> dict[str, float]:
     """Give the mean cost of the outputs, the accuracy, and that of each category.
 
     The cost is without its weight over the steps. Accuracy is NaN where the task knows no right answer.
@@ -52,6 +53,8 @@ def readout_accuracy(
     (scikit-learn's ``RidgeClassifierCV``). For tasks and rules that do not learn categories by themselves.
     """
     seen, seen_labels = _features(network, train)
+    if not np.isfinite(seen).all():
+        return {"readout_accuracy": NAN}
     new, new_labels = _features(network, test)
     mean, deviation = seen.mean(0), seen.std(0)
     deviation[deviation == 0] = 1
@@ -64,15 +67,10 @@ def readout_accuracy(
 
 @torch.no_grad()
 def _features(network: nn.Module, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     features, labels = [], []
-    handle = last.register_forward_pre_hook(
-        lambda _, inputs: features.append(inputs[0].flatten(1).double().cpu())
-    )
-    try:
-        for batch in batches:
+    for batch in batches:
+        with last_linear_input(network) as inputs:
             network(batch.inputs)
-            labels.append(batch.labels)
-    finally:
-        handle.remove()
+        features.append(inputs[-1].flatten(1).double().cpu())
+        labels.append(batch.labels)
     return torch.cat(features).numpy(), torch.cat(labels).cpu().numpy()

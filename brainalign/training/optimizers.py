@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from brainalign.errors import UnknownNameError
 from brainalign.names import read_options, snake_case, unknown_name
 
 _DEFAULTS: dict[str, dict[str, float]] = {
@@ -87,4 +88,7 @@ def find_optimizer(name: str) -> Optimizer:
     read = {
         option: float(str(value)) for option, value in read_options(key, text, _DEFAULTS[key], zero).items()
     }
+    for option in ("beta", "beta1", "beta2", "decay"):
+        if read.get(option, 0.0) >= 1:
+            raise UnknownNameError(f"Option {key}:{option} is {read[option]:g}; expected a number below 1.")
     return Optimizer(key, _DEFAULTS[key] | read)

@@ -11,7 +11,12 @@ from torch import nn
 from brainalign.errors import BrainalignError
 from brainalign.networks import make_network
 from brainalign.rules import find_rule
-from brainalign.training.checkpoint_file import CheckpointError, checkpoint_steps_in, load_checkpoint
+from brainalign.training.checkpoint_file import (
+    CheckpointError,
+    checkpoint_steps_in,
+    is_whole,
+    load_checkpoint,
+)
 from brainalign.training.settings import Settings
 
 TABLE = "training.csv"
@@ -97,10 +102,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all checkpoints are there, and measured."""
+        """Whether all checkpoints are there, whole, and measured."""
         wanted = list(self.settings.checkpoints)
-        table = self.path / TABLE
-        return self.steps == wanted and table.is_file() and self.table["step"].tolist() == wanted
+        return (
+            self.steps == wanted
+            and sorted(read_table(self.path)) == wanted
+            and all(is_whole(self.path, step) for step in wanted)
+        )
 
     @property
     def table(self) -> pd.DataFrame:
@@ -144,6 +152,15 @@ class Run:
             network = make_network(settings.network, settings.shape, settings.seed)
         network.load_state_dict(parts["network"])
         return find_rule(settings.rule).inference(network.eval(), parts["rule"])
+
+
+def read_table(folder: Path) -> dict[int, dict]:
+    """Give what was measured by step; nothing where there is no table that can be read."""
+    try:
+        rows = pd.read_csv(folder / TABLE).to_dict("records")
+        return {int(row["step"]): row for row in rows}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def open_run(name: str) -> list[Checkpoint] | None:

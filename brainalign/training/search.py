@@ -10,7 +10,7 @@ import pandas as pd
 from brainalign.errors import BrainalignError
 from brainalign.names import snake_case
 from brainalign.rules import find_rule
-from brainalign.tasks import ImageTask, find_task
+from brainalign.tasks import ImageTask, Schedule, find_task
 from brainalign.training.optimizers import find_optimizer
 from brainalign.training.train import train
 from brainalign.training.trainer import DivergedError
@@ -84,6 +84,10 @@ def search_learning_rate(
     BrainalignError
         Training diverged at every rate.
     """
+    if all(weight == 0 for _, weight in Schedule.parse(str(options.get("cost_weight", "1"))).points):
+        raise BrainalignError("A rate is chosen by the outputs' cost, whose weight is 0 here; give the rate.")
+    if not find_rule(rule).learns:
+        raise BrainalignError(f"Nothing learns under {rule!r}, so there is no rate to search.")
     rates = default_rates(rule, optimizer) if rates is None else sorted(rates)
     apart = validating(task, validation)
     rows = []

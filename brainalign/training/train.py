@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,12 +13,13 @@ from filelock import FileLock
 from torch import nn
 
 from brainalign.errors import BrainalignError
-from brainalign.files import cache_folder
-from brainalign.networks import Shape, make_network, set_preprocessing
+from brainalign.files import cache_folder, content_hash
+from brainalign.networks import Shape, check_network, make_network, set_preprocessing
+from brainalign.networks.factories import is_file_factory
 from brainalign.rules import LearningRule, find_rule, rule_name
 from brainalign.tasks import Schedule, Task, find_task, parse_layer_cost
 from brainalign.tasks.total_cost import answers_of
-from brainalign.training.checkpoint_file import checkpoint_steps
+from brainalign.training.checkpoint_file import checkpoint_steps, load_checkpoint
 from brainalign.training.loop import run_loop
 from brainalign.training.optimizers import Optimizer, find_optimizer
 from brainalign.training.run import Run
@@ -56,7 +58,8 @@ def train(
     Parameters
     ----------
     network
-        A name (`brainalign.networks.make_network`), or a module, which is trained in place.
+        A name (`brainalign.networks.make_network`), or a module, which is trained in place; where the folder
+        holds its run already, it gets the run's weights.
     task
         ``TASK:IMAGES`` with options, such as ``classification:cifar10``.
     rule
@@ -78,7 +81,7 @@ def train(
     evaluate_on
         Images at most, of training and held-out ones each, to measure a checkpoint on; 10 000 by default.
     out
-        The run's folder; one in the cache, named after the settings, by default.
+        The run's folder; of a network with a name, one in the cache by default, named after the settings.
     device
         ``cpu`` or ``cuda``.
     progress
@@ -95,6 +98,8 @@ def train(
     BrainalignError
         A folder of another run, or settings that contradict each other.
     """
+    if not 0 <= seed < 2**63:
+        raise BrainalignError(f"Seed {seed} is no whole number from 0 to 2⁶³ − 1.")
     rule = find_rule(rule) if isinstance(rule, str) else rule
     task = _task(task, layer_costs, cost_weight)
     chosen = find_optimizer(optimizer or rule.optimizer)
@@ -105,21 +110,47 @@ def train(
     template = network if isinstance(network, nn.Module) else None
     module = template if template is not None else make_network(str(network), shape, seed)
     if template is not None:
+        check_network(module, f"module {type(module).__name__}", shape)
         set_preprocessing(module, task.preprocessing)
     name = str(network) if template is None else f"module {type(module).__name__}"
-    settings = _settings(
-        name, task, rule, seed, n_steps, chosen, tuple(at), layer_costs, cost_weight, evaluate_on
-    )
+    settings = _settings(name, task, rule, seed, n_steps, chosen, tuple(at), evaluate_on)
     _check_layers(module, task)
-    folder = Path(out) if out is not None else cache_folder() / "runs" / settings.key()[:16]
+    folder = _folder(out, settings, template)
+    # Whatever cannot be trained is refused before the folder is claimed.
+    _refuse_others(folder, settings)
+    trainer = Trainer(module, task, rule, chosen, seed, _device(device))
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, settings, template)
     with FileLock(folder / ".lock"):
+        _refuse_others(folder, settings)
         _claim(folder, settings)
         if not run.finished:
-            trainer = Trainer(module, task, rule, chosen, seed, device)
             run_loop(trainer, folder, at, settings.evaluate_on or None, progress, log.warning)
+        elif template is not None:
+            trainer.restore(at[-1], load_checkpoint(folder, at[-1]))
     return run
+
+
+def _folder(out: str | Path | None, settings: Settings, template: nn.Module | None) -> Path:
+    """Give the run's folder: in the cache, one that its settings alone decide."""
+    if out is not None:
+        return Path(out)
+    if template is not None:
+        raise BrainalignError("A module has no name that tells its run apart; give out, the run's folder.")
+    file = settings.network.rpartition(":")[0] if is_file_factory(settings.network) else ""
+    content = Path(file).expanduser().read_bytes() if file else b""
+    return cache_folder() / "runs" / content_hash(settings.key(), content)[:16]
+
+
+def _device(name: str) -> torch.device:
+    """Give a device that is there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BrainalignError(f"Device {name!r} is none; give cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BrainalignError("Device 'cuda' was asked for, and torch finds no GPU; give cpu.")
+    return device
 
 
 def _task(task: str | Task, layer_costs: Sequence[str], cost_weight: str) -> Task:
@@ -128,7 +159,12 @@ def _task(task: str | Task, layer_costs: Sequence[str], cost_weight: str) -> Tas
             raise BrainalignError("Give costs at layers and weights to the task itself, as it is no name.")
         # A copy has weights of its own to learn, such as a decoder's.
         return dataclasses.replace(task)
-    at_layers = dict(parse_layer_cost(text) for text in layer_costs)
+    parsed = [parse_layer_cost(text) for text in layer_costs]
+    at_layers = dict(parsed)
+    if len(at_layers) < len(parsed):
+        raise BrainalignError(
+            f"One layer has two costs in {', '.join(layer_costs)}; give each layer one at most."
+        )
     return find_task(task, weight=Schedule.parse(cost_weight), at_layers=at_layers)
 
 
@@ -141,6 +177,8 @@ def _positive(lr: float) -> float:
 def _n_steps(task: Task, steps: int | None, epochs: int | float | None) -> int:
     if steps is not None and epochs is not None:
         raise BrainalignError("Give steps or epochs, not both.")
+    if epochs is not None and not math.isfinite(epochs):
+        raise BrainalignError(f"{epochs} epochs are no length of training; give a number.")
     n_steps = round((EPOCHS if epochs is None else epochs) * task.n_batches) if steps is None else steps
     if n_steps < 1:
         raise BrainalignError(f"Training of {n_steps} steps trains nothing; give 1 step or more.")
@@ -166,10 +204,10 @@ def _settings(
     n_steps: int,
     optimizer: Optimizer,
     at: tuple[int, ...],
-    layer_costs: Sequence[str],
-    cost_weight: str,
     evaluate_on: int | None,
 ) -> Settings:
+    if evaluate_on is not None and evaluate_on < 0:
+        raise BrainalignError(f"A checkpoint cannot be measured on {evaluate_on} images; give 0 for all.")
     preprocessing = task.preprocessing
     return Settings(
         network=name,
@@ -180,8 +218,8 @@ def _settings(
         optimizer=optimizer.name,
         lr=optimizer.lr,
         checkpoints=at,
-        layer_costs=tuple(layer_costs),
-        cost_weight=str(Schedule.parse(cost_weight)),
+        layer_costs=tuple(f"{at}={cost.name}:{cost.weight}" for at, cost in task.at_layers.items()),
+        cost_weight=str(task.weight),
         evaluate_on=EVALUATE_ON if evaluate_on is None else evaluate_on,
         n_outputs=task.n_outputs,
         image_size=preprocessing.size,
@@ -194,13 +232,23 @@ def _settings(
 
 def _check_layers(network: nn.Module, task: Task) -> None:
     """Look the layers with costs up before anything is trained."""
-    if task.at_layers:
+    if not task.at_layers:
+        return
+    training = network.training
+    device = next(network.parameters()).device
+    # In training, normalisation would keep what it sees.
+    network.eval()
+    try:
         with torch.no_grad(), answers_of(network, list(task.at_layers)):
-            network(next(task.held_out(2)).inputs)
+            network(next(task.seen(2)).inputs.to(device))
+    finally:
+        network.train(training)
 
 
-def _claim(folder: Path, settings: Settings) -> None:
-    """Write what makes the run, or refuse a folder that something else has made."""
+def _refuse_others(folder: Path, settings: Settings) -> None:
+    """Refuse a folder that something else has made."""
+    if folder.exists() and not folder.is_dir():
+        raise BrainalignError(f"{folder} is a file; choose a folder for the run.")
     if (folder / FILE).exists():
         differences = settings.differences(Settings.load(folder))
         if differences:
@@ -208,10 +256,16 @@ def _claim(folder: Path, settings: Settings) -> None:
                 f"{folder} holds another run ({'; '.join(differences)}). Choose another folder, or delete it."
             )
         return
-    others = [path.name for path in folder.iterdir() if path.name != ".lock"]
+    others = [path.name for path in folder.iterdir() if path.name != ".lock"] if folder.exists() else []
     if others:
         raise BrainalignError(
             f"{folder} is not empty ({others[0]}, …) and holds no run; choose another folder."
         )
+
+
+def _claim(folder: Path, settings: Settings) -> None:
+    """Write what makes the run, unless it is there."""
+    if (folder / FILE).exists():
+        return
     versions = ", ".join(f"{name} {version(name)}" for name in ("brainalign", "torch", "torchvision"))
     settings.save(folder, f"python {platform.python_version()}, {versions}")

@@ -7,13 +7,13 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from brainalign.errors import BrainalignError
+from brainalign.errors import BrainalignError, TrainingError
 from brainalign.networks.untrained import seeded
 from brainalign.rules import LearningRule, State
 from brainalign.rules.rule import TRAINABLE
 from brainalign.tasks.task import Batch, Task
 from brainalign.training.angles import update_table
-from brainalign.training.checkpoint_file import Parts
+from brainalign.training.checkpoint_file import CheckpointError, Parts
 from brainalign.training.measure import measure, readout_accuracy
 from brainalign.training.optimizers import Optimizer
 
@@ -21,7 +21,7 @@ ANGLE_BATCH = 128
 """Training images on which updates are held against backprop's."""
 
 
-class DivergedError(BrainalignError):
+class DivergedError(TrainingError):
     """Training gave weights or costs that are no numbers; the last good checkpoint stays."""
 
 
@@ -116,6 +116,8 @@ class Trainer:
         row |= measure(network, self.task, moved(self.task.held_out(limit)))
         seen = measure(network, self.task, moved(self.task.seen(limit)))
         row |= {"train_loss": seen["loss"], "train_accuracy": seen["accuracy"]}
+        if not (row["loss"] < float("inf") and row["train_loss"] < float("inf")):
+            raise DivergedError(f"Step {self.step}: the loss is no number.")
         named = self.task.names_categories and self.rule.trains_readout
         if self.task.categories and not named:
             row |= readout_accuracy(
@@ -127,10 +129,7 @@ class Trainer:
         self.network.train()
         batch = next(self.task.seen(ANGLE_BATCH)).to(self.device)
         batch = dataclasses.replace(batch, step=self.step)
-        row |= update_table(self.rule, self.network, self.task, batch, self.state, self.of_rule)
-        if not (row["loss"] < float("inf") and row["train_loss"] < float("inf")):
-            raise DivergedError(f"Step {self.step}: the loss is no number.")
-        return row
+        return row | update_table(self.rule, self.network, self.task, batch, self.state, self.of_rule)
 
     def parts(self) -> Parts:
         """Give all that a checkpoint must hold."""
@@ -141,7 +140,10 @@ class Trainer:
             if isinstance(value, Tensor)
         }
         of_task = self.task.module.state_dict() if self.task.module is not None else {}
-        generators = {"images": self._epoch, "rule": self.of_rule.get_state()}
+        # At an epoch's end the next one begins where the generator stands now.
+        ended = self.step % self.task.n_batches == 0
+        images = self.of_images.get_state() if ended else self._epoch
+        generators = {"images": images, "rule": self.of_rule.get_state()}
         return {
             "network": self.network.state_dict(),
             "rule": self.state,
@@ -152,8 +154,17 @@ class Trainer:
 
     @torch.no_grad()
     def restore(self, step: int, parts: Parts) -> None:
-        """Go back to a checkpoint."""
-        self.network.load_state_dict(parts["network"])
+        """Go back to a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            It is of another network.
+        """
+        try:
+            self.network.load_state_dict(parts["network"])
+        except RuntimeError as error:
+            raise CheckpointError(f"The checkpoint of step {step} is of another network: {error}") from error
         if self.task.module is not None:
             self.task.module.load_state_dict(parts["task"])
         for name, value in parts["rule"].items():

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import brainalign as ba
-from brainalign.cli import app
+from brainalign.cli import app, main
 from brainalign.errors import BrainalignError
 from brainalign.rules import RULES
 
@@ -62,6 +62,61 @@ def test_a_runs_folder_is_scored_over_all_its_checkpoints_beside_its_untrained_s
     assert untrained["raw"].tolist() == zero
     differences = pd.read_csv(tmp_path / "scores.differences.csv")
     assert "mlp:hidden=20 · classification:digits · backprop" in set(differences["network"])
+
+
+def test_two_runs_that_the_table_could_not_tell_apart_are_refused(tmp_path):
+    options = {"steps": 5, "checkpoints": 2, "evaluate_on": 50, "progress": False}
+    runs = [ba.train("mlp:hidden=20", lr=lr, out=tmp_path / f"{lr}", **options) for lr in (0.1, 1e-4)]
+    for controls in ("--controls", "--no-controls"):
+        with pytest.raises(BrainalignError, match="could not tell them apart"):
+            call("score", *(run.path for run in runs), "--on", "simulated", "--metric", "rsa", controls)
+
+
+def test_networks_of_one_name_for_two_tasks_have_untrained_controls_each(tmp_path):
+    options = {"steps": 2, "checkpoints": 2, "evaluate_on": 50, "progress": False}
+    tasks = ("classification:digits", "next_frame:digits,size=16")
+    runs = [ba.train("mlp:hidden=20", task, out=tmp_path / task[:4], **options) for task in tasks]
+    table = tmp_path / "scores.csv"
+    call(
+        "score",
+        *(run.path for run in runs),
+        "--on",
+        "simulated",
+        "--metric",
+        "rsa",
+        "--resamples",
+        100,
+        "--out",
+        table,
+    )
+    found = pd.read_csv(table, keep_default_na=False)
+    untrained = found[(found["rule"] == "untrained") & (found["layer"] == "head")]
+    assert sorted(untrained.groupby("task")["seed"].agg(set).items()) == [(task, {0, 1, 2}) for task in tasks]
+
+
+def test_a_training_that_diverges_is_a_fault_and_no_bad_usage(tmp_path, monkeypatch, capsys):
+    arguments = [
+        "brainalign",
+        "train",
+        "mlp",
+        "--optimizer",
+        "sgd",
+        "--lr",
+        "1e30",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    monkeypatch.setattr(
+        "sys.argv", [*arguments[:3], "--layer-cost", "[/a]=sparsity", "--out", str(tmp_path / "b")]
+    )
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "Unknown layer '[/a]'" in capsys.readouterr().err
 
 
 def test_python_scores_a_run_and_a_checkpoint_alike(tmp_path):

@@ -11,6 +11,7 @@ from brainalign.rules import RULES, find_rule, list_rules, rule_name
 from brainalign.rules.rule import TRAINABLE
 from brainalign.tasks import find_task
 from brainalign.training.optimizers import find_optimizer
+from brainalign.training.trainer import Trainer
 
 pytestmark = pytest.mark.parametrize("name", RULES)
 
@@ -43,6 +44,10 @@ def test_options_have_defaults_that_their_name_gives_back(name):
     kind = type(find_rule(name))
     for field in dataclasses.fields(kind):
         assert isinstance(field.default, str | int | float | bool)
+        other = not field.default if isinstance(field.default, bool) else field.default
+        other = other if isinstance(other, str | bool) else 2 * other
+        rule = dataclasses.replace(find_rule(name), **{field.name: other})
+        assert find_rule(rule_name(rule)) == rule
 
 
 def test_updates_are_gradients_of_parameters_by_name(made):
@@ -92,6 +97,13 @@ def test_inference_gives_a_module_that_answers_like_the_network(made):
     with torch.no_grad():
         answer = rule.inference(network, state)(batch.inputs)
     assert answer.shape == (len(batch), task.n_outputs)
+
+
+def test_starts_where_the_network_is(made):
+    """As on a GPU: whatever was left on the CPU meets a tensor of another device."""
+    rule, network, task = made[:3]
+    trainer = Trainer(network, task, rule, find_optimizer(rule.optimizer), seed=0, device="meta")
+    assert all(each.device.type == "meta" for each in trainer.state.values())
 
 
 def test_runs_where_the_network_is(made, name):

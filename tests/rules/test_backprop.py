@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from brainalign.errors import BrainalignError
 from brainalign.networks import MLP, ConvNet
 from brainalign.networks.untrained import seeded
 from brainalign.rules import find_rule
-from brainalign.tasks import Batch
+from brainalign.tasks import Batch, LayerCost, Schedule
 from brainalign.tasks.total_cost import total_cost
 
 
@@ -71,8 +72,6 @@ def test_derivative_of_an_activation_that_is_not_listed(stack):
 
 
 def test_costs_at_layers_and_weights_over_steps_enter(stack, teacher, update):
-    from brainalign.tasks import LayerCost, Schedule
-
     network, task = stack((30, 8, 5)), teacher()
     sparsity = LayerCost("size", lambda answer, _: answer.square().mean(1), Schedule(((0, 0.0), (10, 2.0))))
     object.__setattr__(task, "at_layers", {"blocks.0": sparsity})
@@ -88,3 +87,12 @@ def test_costs_at_layers_and_weights_over_steps_enter(stack, teacher, update):
     answer = torch.tanh(first.inputs @ network.blocks[0].linear.weight.T + network.blocks[0].linear.bias)
     delta = 2 * 2 * answer * (1 - answer**2) / 8 / 20
     torch.testing.assert_close(at_last["blocks.0.linear.weight"], delta.T @ first.inputs)
+
+
+def test_a_cost_on_an_answer_that_is_changed_in_place_is_refused(teacher):
+    task = teacher()
+    cost = LayerCost("size", lambda answer, _: answer.square().mean(1), Schedule())
+    object.__setattr__(task, "at_layers", {"0": cost})
+    network = torch.nn.Sequential(torch.nn.Linear(30, 5), torch.nn.ReLU(inplace=True)).double()
+    with pytest.raises(BrainalignError, match="'0' answers is changed in place"):
+        total_cost(network, task, next(task.held_out(5)))

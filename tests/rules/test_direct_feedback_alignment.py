@@ -130,6 +130,69 @@ def test_networks_of_torchvision_learn(name, teacher, update):
     assert all(torch.isfinite(each).all() for each in given.values())
 
 
+class Repeated(nn.Module):
+    """One map, applied three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.again, self.head = nn.Linear(30, 8), nn.Linear(8, 8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = torch.tanh(self.first(x))
+        self.seen = [x]
+        for _ in range(3):
+            self.seen.append(torch.tanh(self.again(self.seen[-1])))
+        return self.head(self.seen[-1])
+
+
+def test_a_map_that_is_used_again_learns_from_each_use(teacher, update):
+    with seeded(0):
+        network = Repeated().double()
+    task = teacher()
+    batch = next(task.held_out(20))
+    given, state = update(find_rule("direct_feedback_alignment"), network, task, batch)
+    with torch.no_grad():
+        error = (network(batch.inputs).softmax(1) - nn.functional.one_hot(batch.targets, 5)) / 20
+        above = [state[FEEDBACK + "again.weight"]] * 2 + [state[FEEDBACK + "head.weight"]]
+        expected = 0
+        for x, answer, matrix in zip(network.seen[:-1], network.seen[1:], above, strict=True):
+            expected = expected + ((error @ matrix) * (1 - answer**2)).T @ x
+    torch.testing.assert_close(given["again.weight"], expected, rtol=1e-10, atol=1e-14)
+
+
+class OfTokens(nn.Module):
+    """A read-out of each of six tokens, averaged."""
+
+    def __init__(self, convolution: bool):
+        super().__init__()
+        self.first = nn.Linear(5, 8)
+        self.head = nn.Conv2d(8, 4, 1) if convolution else nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = torch.tanh(self.first(x.view(-1, 6, 5)))
+        if isinstance(self.head, nn.Conv2d):
+            return self.head(x.mT[..., None]).mean((2, 3))
+        return self.head(x).mean(1)
+
+
+@pytest.mark.parametrize("convolution", [True, False])
+def test_the_error_of_a_read_out_with_places_is_summed_over_them(convolution, teacher, update):
+    with seeded(0):
+        network = OfTokens(convolution).double()
+    task = teacher(n_classes=4)
+    batch = next(task.held_out(20))
+    given, state = update(find_rule("direct_feedback_alignment"), network, task, batch)
+    matrix = state[FEEDBACK + "head.weight"]
+    assert matrix.shape == (4, 48)
+    with torch.no_grad():
+        error = (network(batch.inputs).softmax(1) - nn.functional.one_hot(batch.targets, 4)) / 20
+        tokens = batch.inputs.view(-1, 6, 5)
+        sent = (error @ matrix).view(20, 8, 6).mT if convolution else (error @ matrix).view(20, 6, 8)
+        delta = sent * (1 - torch.tanh(network.first(tokens)) ** 2)
+        expected = delta.flatten(0, 1).T @ tokens.flatten(0, 1)
+    torch.testing.assert_close(given["first.weight"], expected, rtol=1e-10, atol=1e-14)
+
+
 def test_feedback_that_cannot_fit_is_refused(teacher, monkeypatch, stack):
     class Memory:
         available = 1000

@@ -8,10 +8,11 @@ import torchvision
 from torch import nn
 
 from brainalign.errors import NeedsError
+from brainalign.networks import Shape, make_network
 from brainalign.networks.untrained import seeded
 from brainalign.rules import find_rule
 from brainalign.rules.feedback_alignment import FEEDBACK
-from brainalign.tasks import Batch
+from brainalign.tasks import Batch, find_task
 from brainalign.training.angles import angle
 
 
@@ -164,6 +165,45 @@ def test_networks_of_torchvision_learn_and_are_backprop_where_feedback_is_the_we
 def test_maps_of_another_kind_are_refused(teacher):
     network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(56, 5)).double()
     with pytest.raises(NeedsError, match="know Linear and Conv2d; module '0' is a Conv1d"):
+        find_rule("feedback_alignment").check(network, teacher())
+
+
+def test_a_cost_that_holds_derivatives_of_the_network_is_refused():
+    task = find_task("autoencoding:digits,variant=contractive")
+    network = make_network("mlp", Shape(task.preprocessing, task.n_outputs))
+    with pytest.raises(NeedsError, match="holds derivatives of the network"):
+        find_rule("feedback_alignment").check(network, task)
+
+
+TASKS = (
+    "rotation:digits",
+    "autoencoding:digits",
+    "autoencoding:digits,variant=sparse",
+    "autoencoding:digits,variant=variational",
+    "contrastive:digits",
+    "next_frame:digits,size=12",
+)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_with_the_forward_weights_it_is_backprop_on_every_other_task(name, update):
+    task = find_task(name)
+    network = make_network("mlp:hidden=20-15", Shape(task.preprocessing, task.n_outputs))
+    batch = next(task.batches(torch.Generator().manual_seed(0)))
+    rule = find_rule("feedback_alignment")
+    state = rule.init(network, task, torch.Generator())
+    parameters = dict(network.named_parameters())
+    same = {key: parameters[key.removeprefix(FEEDBACK)].detach() for key in state}
+    given, _ = update(rule, network, task, batch, same)
+    exact, _ = update(find_rule("backprop"), network, task, batch)
+    assert set(given) == set(exact)
+    for key in exact:
+        torch.testing.assert_close(given[key], exact[key], rtol=1e-5, atol=1e-7)
+
+
+def test_weights_that_are_computed_from_others_are_refused(teacher):
+    network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(30, 5))).double()
+    with pytest.raises(NeedsError, match="computed from others"):
         find_rule("feedback_alignment").check(network, teacher())
 
 

@@ -1,5 +1,6 @@
 """Optimisers, angles, measures and the search for a rate, each by itself."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -87,6 +88,29 @@ def test_the_read_out_fitted_apart_is_scikit_learns_on_what_enters_the_last_map(
     assert expected > 0.8
 
 
+def test_the_read_out_learns_from_training_images_alone():
+    """Labels of the training images that say nothing leave it at chance, whatever held-out ones say."""
+    task = find_task("classification:digits")
+    network = make_network("mlp:hidden=30", Shape(task.preprocessing, 10), 0).eval()
+    generator = torch.Generator().manual_seed(0)
+
+    def shuffled():
+        for batch in task.seen():
+            order = torch.randperm(len(batch), generator=generator)
+            yield dataclasses.replace(batch, labels=batch.labels[order])
+
+    found = readout_accuracy(network, shuffled(), task.held_out(), task.categories)
+    # 360 images at a chance of 0.1: the standard error is 0.016.
+    assert found["readout_accuracy"] < 0.1 + 4 * 0.016
+
+
+def test_networks_without_a_full_map_have_a_read_out_too():
+    task = find_task("classification:digits")
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 10, 6))
+    found = readout_accuracy(network.eval(), task.seen(200), task.held_out(100), task.categories)
+    assert 0 <= found["readout_accuracy"] <= 1
+
+
 def test_the_best_rate_has_the_lowest_loss():
     assert choose_rate([0.1, 0.01, 1.0], [1.0, 2.0, math.nan]) == (0.1, "")
     assert choose_rate([0.1, 0.2], [1.0, 1.0]) == (0.1, "the best rate is the lowest tried")
@@ -113,6 +137,16 @@ def test_search_tries_every_rate_on_images_set_apart(tmp_path):
     settings = Settings.load(tmp_path / "0.1")
     assert settings.task == "classification:digits,validation=144"
     pd.testing.assert_series_equal(found.table["loss"].isna(), pd.Series([False, False, True], name="loss"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"cost_weight": "0"}, "whose weight is 0 here"), ({"rule": "untrained"}, "no rate to search")],
+)
+def test_a_search_that_could_choose_nothing_is_refused(options, message, tmp_path):
+    options = {"rule": "backprop"} | options
+    with pytest.raises(BrainalignError, match=message):
+        search_learning_rate("mlp", "classification:digits", out=tmp_path, steps=1, **options)
 
 
 def test_default_rates_are_the_same_number_for_every_rule():
