@@ -38,6 +38,7 @@ IDS = {
     "training": {
         f"training_{rule}" for rule in ("backprop", "feedback_alignment", "direct_feedback_alignment")
     },
+    "sweep": {f"sweep_{what}" for what in ("workers", "overhead", "plan", "resume")},
 }
 
 
