@@ -77,7 +77,7 @@ def _overhead(folder: Path) -> float:
     """Give the seconds between two results that their work does not explain."""
     written = sorted(path.stat().st_mtime for path in folder.glob("cells/*/*.json"))
     work = pd.read_csv(folder / "times.csv", names=["kind", "seconds", "memory"])["seconds"]
-    return max(written[-1] - written[0] - float(work[1:].sum()), 1e-6) / (len(written) - 1)
+    return max(written[-1] - written[0] - sum(work.tolist()[1:]), 1e-6) / (len(written) - 1)
 
 
 def _many(folder: Path, small: bool) -> list[Row]:
