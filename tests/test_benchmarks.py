@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from brainalign.rules import RULES
+
 ROOT = Path(__file__).resolve().parents[1]
 FIELDS = {
     "id",
@@ -35,9 +37,7 @@ IDS = {
     "vgg16": {"vgg16_memory", "vgg16_floor", "vgg16_forward"},
     "wide": {"wide_memory"},
     "scaling": {"scaling_ten_metrics"},
-    "training": {
-        f"training_{rule}" for rule in ("backprop", "feedback_alignment", "direct_feedback_alignment")
-    },
+    "training": {f"training_{rule}" for rule in set(RULES) - {"reinforce", "greedy_layerwise", "untrained"}},
     "sweep": {f"sweep_{what}" for what in ("workers", "overhead", "plan", "resume")},
 }
 

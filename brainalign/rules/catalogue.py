@@ -4,15 +4,57 @@ from dataclasses import dataclass, fields
 
 from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.rules.backprop import Backprop
+from brainalign.rules.clapp import Clapp
+from brainalign.rules.difference_target_propagation import DifferenceTargetPropagation
 from brainalign.rules.direct_feedback_alignment import DirectFeedbackAlignment
+from brainalign.rules.dtp_drl import DTPWithDRL
+from brainalign.rules.dtp_l_drl import DTPWithLocalDRL
+from brainalign.rules.evolution_strategies import EvolutionStrategies
 from brainalign.rules.feedback_alignment import FeedbackAlignment
+from brainalign.rules.forward_forward import ForwardForward
+from brainalign.rules.greedy_layerwise import GreedyLayerwise
+from brainalign.rules.kolen_pollack import KolenPollack
+from brainalign.rules.local_pred import LocalPred
+from brainalign.rules.local_predsim import LocalPredsim
+from brainalign.rules.local_sim import LocalSim
+from brainalign.rules.node_perturbation import NodePerturbation
+from brainalign.rules.pepita import Pepita
+from brainalign.rules.reinforce import Reinforce
 from brainalign.rules.rule import LearningRule
+from brainalign.rules.sign_symmetry_batch_random import BatchRandomSignSymmetry
+from brainalign.rules.sign_symmetry_fixed_random import FixedRandomSignSymmetry
+from brainalign.rules.sign_symmetry_uniform import UniformSignSymmetry
+from brainalign.rules.simplified_dtp import SimplifiedDTP
+from brainalign.rules.target_propagation import TargetPropagation
 from brainalign.rules.untrained import Untrained
+from brainalign.rules.weight_mirror import WeightMirror
+from brainalign.rules.weight_perturbation import WeightPerturbation
 
 RULES: dict[str, type[LearningRule]] = {
     "backprop": Backprop,
     "feedback_alignment": FeedbackAlignment,
     "direct_feedback_alignment": DirectFeedbackAlignment,
+    "sign_symmetry_uniform": UniformSignSymmetry,
+    "sign_symmetry_batch_random": BatchRandomSignSymmetry,
+    "sign_symmetry_fixed_random": FixedRandomSignSymmetry,
+    "weight_mirror": WeightMirror,
+    "kolen_pollack": KolenPollack,
+    "weight_perturbation": WeightPerturbation,
+    "node_perturbation": NodePerturbation,
+    "reinforce": Reinforce,
+    "evolution_strategies": EvolutionStrategies,
+    "target_propagation": TargetPropagation,
+    "difference_target_propagation": DifferenceTargetPropagation,
+    "simplified_dtp": SimplifiedDTP,
+    "dtp_drl": DTPWithDRL,
+    "dtp_l_drl": DTPWithLocalDRL,
+    "pepita": Pepita,
+    "forward_forward": ForwardForward,
+    "greedy_layerwise": GreedyLayerwise,
+    "local_pred": LocalPred,
+    "local_sim": LocalSim,
+    "local_predsim": LocalPredsim,
+    "clapp": Clapp,
     "untrained": Untrained,
 }
 
@@ -35,7 +77,8 @@ def find_rule(name: str) -> LearningRule:
     if key not in RULES:
         raise unknown_name("learning rule", key, RULES)
     rule = RULES[key]
-    return rule(**read_options(key, text, {field.name: field.default for field in fields(rule)}))
+    zero = {f"{key}:{option}" for option in rule.from_zero}
+    return rule(**read_options(key, text, {field.name: field.default for field in fields(rule)}, zero))
 
 
 def rule_name(rule: LearningRule) -> str:

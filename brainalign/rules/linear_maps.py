@@ -139,7 +139,7 @@ def feedback_through(network: nn.Module, feedback: Mapping[str, Tensor]) -> Iter
             return original(x, weight, *rest, **more)
         if original is _linear:
             return _LinearByFeedback.apply(x, weight, matrix, *_bias(*rest, **more))
-        return _ConvByFeedback.apply(x, weight, matrix, *_conv_options(weight, *rest, **more))
+        return _ConvByFeedback.apply(x, weight, matrix, *conv_options(weight, *rest, **more))
 
     with calls_of_maps(call):
         yield
@@ -152,7 +152,7 @@ def _bias(bias: Tensor | None = None) -> tuple[Tensor | None]:
     return (bias,)
 
 
-def _conv_options(weight: Tensor, bias=None, stride=1, padding=0, dilation=1, groups=1) -> tuple:
+def conv_options(weight: Tensor, bias=None, stride=1, padding=0, dilation=1, groups=1) -> tuple:
     """Spell out a convolution's options as its derivative takes them."""
     stride, dilation = _pair(stride), _pair(dilation)
     if padding == "valid":

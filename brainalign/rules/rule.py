@@ -46,6 +46,8 @@ class LearningRule(ABC):
     """Whether the network's outputs learn the task; else a read-out is fitted apart, to measure it."""
     learns: ClassVar[bool] = True
     """Whether weights change at all."""
+    from_zero: ClassVar[frozenset[str]] = frozenset()
+    """Options that may be 0; all other numbers are above."""
 
     def check(self, network: nn.Module, task: Task) -> None:  # noqa: B027
         """Raise `NeedsError` where the network or the task is one that the rule cannot train."""
@@ -67,6 +69,12 @@ class LearningRule(ABC):
         Names are those of the network's parameters, of the state under ``trainable.``, and ``task.NAME`` for
         what the task has to learn. The loop applies each update before it asks for the next, so that phases
         see what the phases before have done. A name that is left out does not change.
+        """
+
+    def after_update(self, network: nn.Module, state: State) -> None:  # noqa: B027
+        """Change the network in place once the optimiser has applied an update, such as back to kept norms.
+
+        Called without gradients, after each update of a batch.
         """
 
     def inference(self, network: nn.Module, state: State) -> nn.Module:

@@ -103,7 +103,8 @@ def find_task(name: str, **overrides: object) -> Task:
     kind, text = _kind(key, text)
     options = options_of(kind)
     zero = {f"{key}:{option}" for option in kind.from_zero}
-    given = read_options(key, text, _defaults(kind), zero)
+    of_kind = {"variant": next(iter(TASKS[key]))} if len(TASKS[key]) > 1 else {}
+    given = read_options(key, text, of_kind | _defaults(kind), zero)
     fields: dict = {options[option].name: value for option, value in given.items()}
     fields |= {options[field].name if field in options else field: value for field, value in overrides.items()}
     _check_fields(kind, fields)

@@ -98,6 +98,8 @@ class Trainer:
             parameter.grad = update.get(name)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            self.rule.after_update(self.network, self.state)
 
     def measure(self, limit: int | None) -> dict[str, int | float]:
         """Measure the network as it is, on images held out from training, and on some of those seen.

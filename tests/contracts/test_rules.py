@@ -5,13 +5,13 @@ import dataclasses
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from brainalign.networks import Shape, make_network
 from brainalign.rules import RULES, find_rule, list_rules, rule_name
 from brainalign.rules.rule import TRAINABLE
 from brainalign.tasks import find_task
 from brainalign.training.optimizers import find_optimizer
-from brainalign.training.trainer import Trainer
 
 pytestmark = pytest.mark.parametrize("name", RULES)
 
@@ -86,6 +86,25 @@ def test_the_same_generator_gives_the_same_updates_and_torchs_own_numbers_are_le
     assert torch.equal(own, torch.get_rng_state())
 
 
+def test_costs_the_multiply_adds_that_it_declares(name):
+    """Of a deep stack of wide layers, where little but the layers' own products counts."""
+    rule, task = find_rule(name), find_task("classification:digits,batch_size=64")
+    if name in ONE_LAYER_A_STEP:
+        rule = dataclasses.replace(rule, steps=1)
+    shape, n_layers = Shape(task.preprocessing, task.n_outputs, rule.activation), 6
+    network = make_network("mlp:hidden=256-256-256-256-256", shape, 0)
+    generator = torch.Generator().manual_seed(0)
+    state = rule.init(network, task, generator)
+    batch = dataclasses.replace(next(task.batches(generator)), step=10**6)
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        network(batch.inputs)
+    with FlopCounterMode(display=False) as steps:
+        for _ in range(n_layers):
+            collect(rule, network, task, batch, state, generator)
+    found = steps.get_total_flops() / n_layers / forward.get_total_flops()
+    assert found == pytest.approx(rule.passes, rel=0.1)
+
+
 def test_state_is_flat_and_can_be_kept_in_a_file(made):
     state = made[4]
     assert all(isinstance(key, str) and isinstance(each, torch.Tensor) for key, each in state.items())
@@ -102,8 +121,11 @@ def test_inference_gives_a_module_that_answers_like_the_network(made):
 def test_starts_where_the_network_is(made):
     """As on a GPU: whatever was left on the CPU meets a tensor of another device."""
     rule, network, task = made[:3]
-    trainer = Trainer(network, task, rule, find_optimizer(rule.optimizer), seed=0, device="meta")
-    assert all(each.device.type == "meta" for each in trainer.state.values())
+    network = network.to("meta")
+    if rule.name not in CHECKS_VALUES:
+        rule.check(network, task)
+    state = rule.init(network, task, torch.Generator())
+    assert all(each.device.type == "meta" for each in state.values())
 
 
 def test_runs_where_the_network_is(made, name):
@@ -116,5 +138,9 @@ def test_runs_where_the_network_is(made, name):
         assert all(each.device.type == "meta" for each in update.values())
 
 
-DATA_DEPENDENT: frozenset[str] = frozenset()
+DATA_DEPENDENT = frozenset({"greedy_layerwise"})
 """Rules whose updates branch on values."""
+ONE_LAYER_A_STEP = frozenset({"greedy_layerwise"})
+"""Rules whose cost changes while they train."""
+CHECKS_VALUES = frozenset({"node_perturbation", "reinforce"})
+"""Rules whose check looks at values."""

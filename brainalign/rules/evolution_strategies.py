@@ -1,0 +1,95 @@
+"""Evolution strategies: a population of noisy networks, each of which pulls as its cost ranks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from brainalign.rules.perturbations import check_parameters, perturbed_weights_gradient, task_gradient
+from brainalign.rules.rule import LearningRule, State, Update
+from brainalign.tasks.task import Batch, Task
+
+
+@dataclass(frozen=True)
+class EvolutionStrategies(LearningRule):
+    r"""Evolution strategies (Salimans et al. 2017, algorithm 1, mirrored sampling), on any network.
+
+    .. math::
+        \Delta \theta = -\frac{\eta}{2 K \sigma} \sum_k \bigl(F(\theta + \sigma \epsilon_k) -
+        F(\theta - \sigma \epsilon_k)\bigr) \epsilon_k, \qquad \epsilon_k \sim N(0, I)
+
+    F is the cost of the batch or, by default, its rank among the 2 K costs of the population, from -1/2 to
+    1/2: the update is then the same for any increasing function of the cost, and tells of its gradient only
+    the direction. With costs as they are, it is the gradient of the cost averaged over the noise, and equal to
+    antithetic weight perturbation, whose σ is to be small.
+
+    Parameters
+    ----------
+    samples
+        Pairs of opposite perturbations, K.
+    sigma
+        Standard deviation of the noise.
+    ranks
+        Whether F is the rank.
+    """
+
+    samples: int = 32
+    sigma: float = 0.02
+    ranks: bool = True
+
+    name = "evolution_strategies"
+    family = "scalar feedback"
+    feedback = "the rank of the whole batch's cost, one number for all weights"
+    locality = "a synapse's own noise, and a number for all"
+    phases = 2
+    passes = 65.0
+    source = "Salimans et al. 2017, arXiv:1703.03864"
+    optimizer = "adam:lr=3e-3"
+
+    def check(self, network: nn.Module, task: Task) -> None:
+        """Raise unless the network has parameters that may change."""
+        check_parameters(network)
+
+    def updates(
+        self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
+    ) -> Iterator[Update]:
+        """Give the estimate of the gradient."""
+        yield self.estimate(network, task, batch, generator) | task_gradient(network, task, batch)
+
+    @torch.no_grad()
+    def estimate(
+        self, network: nn.Module, task: Task, batch: Batch, generator: torch.Generator, loop: bool = False
+    ) -> Update:
+        """Estimate the gradient; with `loop`, one perturbation after the other."""
+
+        def slope(plus: Tensor, minus: Tensor) -> Tensor:
+            if self.ranks:
+                plus, minus = centred_ranks(torch.cat([plus, minus])).chunk(2)
+            return (plus - minus) / (2 * self.sigma)
+
+        return perturbed_weights_gradient(
+            network,
+            task,
+            batch,
+            generator,
+            samples=self.samples,
+            sigma=self.sigma,
+            antithetic=True,
+            slope=slope,
+            loop=loop,
+        )
+
+
+def centred_ranks(costs: Float[Tensor, " perturbation"]) -> Float[Tensor, " perturbation"]:
+    """Give ranks from -1/2 to 1/2, equal for equal costs.
+
+    Examples
+    --------
+    >>> centred_ranks(torch.tensor([5.0, 9.0, 7.0]))
+    tensor([-0.5000,  0.5000,  0.0000])
+    """
+    above, at = costs[:, None] > costs, costs[:, None] >= costs
+    ranks = (above.sum(1) + at.sum(1) - 1).to(costs.dtype) / 2
+    return ranks / max(1, len(costs) - 1) - 0.5

@@ -1,0 +1,66 @@
+"""Batchwise random sign symmetry: the forward weights' signs, with magnitudes drawn anew for each batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from brainalign.rules.rule import State, Update
+from brainalign.rules.sign_symmetry import MAGNITUDE, SignSymmetry
+from brainalign.rules.zero_mean_noise import check_distribution, zero_mean_noise
+from brainalign.tasks.task import Batch, Task
+
+DEVIATION = "deviation."
+
+
+@dataclass(frozen=True)
+class BatchRandomSignSymmetry(SignSymmetry):
+    r"""Sign-concordant feedback whose magnitudes are drawn anew for each batch (Liao et al. 2016).
+
+    .. math::
+        \Delta W_l = -\eta\, \delta_l h_{l-1}^\top, \qquad
+        \delta_l = (V_{l+1}^\top \delta_{l+1}) \circ f'(a_l), \qquad V = |M| \circ \mathrm{sign}(W)
+
+    On any network of linear and convolutional maps. M has `scale` times the standard deviation with which W
+    starts. V lies :math:`\arccos(2/\pi) = 50.5°` from W where both are Gaussian,
+    :math:`\arccos(3/4) = 41.4°` where both are uniform. A weight that is exactly 0 sends no error back.
+
+    Parameters
+    ----------
+    scale
+        Standard deviation of M over that of W (where W starts constant, over that of 2 / (fan-in + fan-out)).
+    manhattan
+        Whether weights move by the sign of the batch's gradient alone, all by the same amount.
+    normalise
+        Whether the incoming weights of each neuron are rescaled after each update to the norm that they
+        start with, on average over their map.
+    distribution
+        Of M: ``gaussian`` or ``uniform``.
+    """
+
+    distribution: str = "gaussian"
+
+    name = "sign_symmetry_batch_random"
+    feedback = "errors through the signs of the forward weights, with magnitudes drawn anew for each batch"
+    source = "Liao, Leibo & Poggio 2016, AAAI; Moskovitz, Litwin-Kumar & Abbott 2018, arXiv:1812.06488"
+
+    def __post_init__(self):
+        check_distribution(self.distribution)
+
+    def magnitude(self, name: str, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> State:
+        """Draw |M|, and keep its deviation for the batches to come."""
+        return {DEVIATION + name: deviation, MAGNITUDE + name: self._drawn(weight, deviation, generator)}
+
+    def updates(
+        self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
+    ) -> Iterator[Update]:
+        """Draw |M| anew, then give what backprop would give if errors came back through V, or its signs."""
+        parameters = dict(network.named_parameters())
+        for key in [key for key in state if key.startswith(DEVIATION)]:
+            name = key.removeprefix(DEVIATION)
+            state[MAGNITUDE + name] = self._drawn(parameters[name], state[key], generator)
+        yield from super().updates(network, task, batch, state, generator)
+
+    def _drawn(self, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
+        return zero_mean_noise(self.distribution, weight.shape, weight, generator).abs_().mul_(deviation)
