@@ -1,19 +1,16 @@
 """Evolution strategies: a population of noisy networks, each of which pulls as its cost ranks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from brainalign.rules.perturbations import check_parameters, perturbed_weights_gradient, task_gradient
-from brainalign.rules.rule import LearningRule, State, Update
-from brainalign.tasks.task import Batch, Task
+from brainalign.rules.perturbed_weights import PerturbedWeights
 
 
 @dataclass(frozen=True)
-class EvolutionStrategies(LearningRule):
+class EvolutionStrategies(PerturbedWeights):
     r"""Evolution strategies (Salimans et al. 2017, algorithm 1, mirrored sampling), on any network.
 
     .. math::
@@ -40,46 +37,18 @@ class EvolutionStrategies(LearningRule):
     ranks: bool = True
 
     name = "evolution_strategies"
-    family = "scalar feedback"
     feedback = "the rank of the whole batch's cost, one number for all weights"
-    locality = "a synapse's own noise, and a number for all"
-    phases = 2
     passes = 65.0
     source = "Salimans et al. 2017, arXiv:1703.03864"
     optimizer = "adam:lr=3e-3"
 
-    def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network has parameters that may change."""
-        check_parameters(network)
-
-    def updates(
-        self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
-    ) -> Iterator[Update]:
-        """Give the estimate of the gradient."""
-        yield self.estimate(network, task, batch, generator) | task_gradient(network, task, batch)
-
-    @torch.no_grad()
-    def estimate(
-        self, network: nn.Module, task: Task, batch: Batch, generator: torch.Generator, loop: bool = False
-    ) -> Update:
-        """Estimate the gradient; with `loop`, one perturbation after the other."""
-
-        def slope(plus: Tensor, minus: Tensor) -> Tensor:
-            if self.ranks:
-                plus, minus = centred_ranks(torch.cat([plus, minus])).chunk(2)
-            return (plus - minus) / (2 * self.sigma)
-
-        return perturbed_weights_gradient(
-            network,
-            task,
-            batch,
-            generator,
-            samples=self.samples,
-            sigma=self.sigma,
-            antithetic=True,
-            slope=slope,
-            loop=loop,
-        )
+    def slopes(
+        self, costs: Float[Tensor, " perturbation"], compared: Float[Tensor, " perturbation"]
+    ) -> Float[Tensor, " perturbation"]:
+        """Give the differences of costs, or of their ranks, by the distances of what is compared."""
+        if self.ranks:
+            costs, compared = centred_ranks(torch.cat([costs, compared])).chunk(2)
+        return (costs - compared) / (2 * self.sigma)
 
 
 def centred_ranks(costs: Float[Tensor, " perturbation"]) -> Float[Tensor, " perturbation"]:

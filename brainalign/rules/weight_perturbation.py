@@ -1,18 +1,15 @@
 """Weight perturbation: all weights move at random, and are kept or taken back by what that does to the cost."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from brainalign.rules.perturbations import check_parameters, perturbed_weights_gradient, task_gradient
-from brainalign.rules.rule import LearningRule, State, Update
-from brainalign.tasks.task import Batch, Task
+from brainalign.rules.perturbed_weights import PerturbedWeights
 
 
 @dataclass(frozen=True)
-class WeightPerturbation(LearningRule):
+class WeightPerturbation(PerturbedWeights):
     r"""Weight perturbation (Jabri & Flower 1992; Lillicrap et al. 2020, box 1), on any network.
 
     .. math::
@@ -36,47 +33,16 @@ class WeightPerturbation(LearningRule):
         :math:`(E(\theta + \sigma \xi) - E(\theta)) / \sigma`, in half the passes, with a bias of order σ.
     """
 
-    samples: int = 16
-    sigma: float = 1e-3
     antithetic: bool = True
 
     name = "weight_perturbation"
-    family = "scalar feedback"
     feedback = "the change of the whole batch's cost, one number for all weights"
-    locality = "a synapse's own noise, and a number for all"
-    phases = 2
     passes = 33.0
     source = "Jabri & Flower 1992, IEEE TNN 3:154; Lillicrap et al. 2020, Nat Rev Neurosci 21:335"
     optimizer = "sgd:lr=3e-4"
 
-    def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network has parameters that may change."""
-        check_parameters(network)
-
-    def updates(
-        self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
-    ) -> Iterator[Update]:
-        """Give the estimate of the gradient."""
-        yield self.estimate(network, task, batch, generator) | task_gradient(network, task, batch)
-
-    @torch.no_grad()
-    def estimate(
-        self, network: nn.Module, task: Task, batch: Batch, generator: torch.Generator, loop: bool = False
-    ) -> Update:
-        """Estimate the gradient; with `loop`, one perturbation after the other."""
-        width = 2 * self.sigma if self.antithetic else self.sigma
-
-        def slope(costs: Tensor, compared: Tensor) -> Tensor:
-            return (costs - compared) / width
-
-        return perturbed_weights_gradient(
-            network,
-            task,
-            batch,
-            generator,
-            samples=self.samples,
-            sigma=self.sigma,
-            antithetic=self.antithetic,
-            slope=slope,
-            loop=loop,
-        )
+    def slopes(
+        self, costs: Float[Tensor, " perturbation"], compared: Float[Tensor, " perturbation"]
+    ) -> Float[Tensor, " perturbation"]:
+        """Give the differences of costs by the distances of what is compared."""
+        return (costs - compared) / ((2 if self.antithetic else 1) * self.sigma)
