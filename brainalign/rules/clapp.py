@@ -54,12 +54,23 @@ class Clapp(LearningRule):
     optimizer = "adam:lr=2e-4"
     true_gradient = False
     trains_readout = False
-    from_zero = frozenset({"shift"})
+    from_zero = frozenset({"shift", "noise"})
 
     def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network is a stack with hidden layers, shown plain inputs in batches."""
+        """Raise unless the network is a stack with hidden layers, shown plain inputs that it can move."""
         stack_of(self.name, network, hidden=1)
         needs_outputs_cost(self.name, task)
+        if task.module is not None:
+            raise NeedsError(
+                f"Rule {self.name!r} pays the task's cost no heed, so what task {task.name!r} itself has to "
+                "learn would stay untrained. Choose classification, whose labels it does not look at."
+            )
+        shape = next(task.held_out(1)).inputs.shape
+        if len(shape) == 4 and self.shift and not 1 <= self.shift * shape[3] < shape[3]:
+            raise NeedsError(
+                f"Rule {self.name!r} was given shift={self.shift:g}; on images {shape[3]} pixels wide a glance "
+                f"moves by a whole pixel from {1 / shape[3]:g} on, and must be below 1."
+            )
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Draw W^pred with variance 1 / units², so that predictions start near the margin."""

@@ -48,6 +48,7 @@ class DTPWithDRL(TargetRule):
     passes = 11.0
     source = "Meulemans et al. 2020, NeurIPS"
     optimizer = "adam:lr=2.97e-5"
+    from_zero = TargetRule.from_zero | {"inverse_decay"}
 
     @torch.no_grad()
     def inverse_update(self, passed: Passed, generator: torch.Generator) -> Update:

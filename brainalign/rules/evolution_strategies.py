@@ -52,7 +52,7 @@ class EvolutionStrategies(PerturbedWeights):
 
 
 def centred_ranks(costs: Float[Tensor, " perturbation"]) -> Float[Tensor, " perturbation"]:
-    """Give ranks from -1/2 to 1/2, equal for equal costs.
+    """Give ranks from -1/2 to 1/2, equal for equal costs; no number for any where one is none.
 
     Examples
     --------
@@ -61,4 +61,5 @@ def centred_ranks(costs: Float[Tensor, " perturbation"]) -> Float[Tensor, " pert
     """
     above, at = costs[:, None] > costs, costs[:, None] >= costs
     ranks = (above.sum(1) + at.sum(1) - 1).to(costs.dtype) / 2
-    return ranks / max(1, len(costs) - 1) - 0.5
+    ranks = ranks / max(1, len(costs) - 1) - 0.5
+    return torch.where(costs.isnan().any(), costs.new_tensor(float("nan")), ranks)

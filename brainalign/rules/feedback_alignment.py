@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from brainalign.errors import NeedsError
-from brainalign.rules.linear_maps import feedback_through, linear_maps
+from brainalign.rules.linear_maps import check_feedback, feedback_through, linear_maps
 from brainalign.rules.rule import LearningRule, State, Update
 from brainalign.tasks.task import Batch, Task
 from brainalign.tasks.total_cost import gradient
@@ -45,12 +44,7 @@ class FeedbackAlignment(LearningRule):
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless the network has linear maps, all of a kind that is known, and the cost no derivative."""
-        if task.differentiates_network:
-            raise NeedsError(
-                f"The cost of task {task.name!r} holds derivatives of the network, which {self.name} would "
-                "replace as well; choose another task, or train by backprop."
-            )
-        linear_maps(network, task)
+        check_feedback(self.name, network, task)
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Draw the feedback weights."""

@@ -55,7 +55,7 @@ class ForwardForward(LearningRule):
     peer
         Weight of the peers' variance.
     readout_rate
-        Factor of the read-out's update; under SGD, of its learning rate.
+        Factor of the read-out's update: under SGD of its learning rate, without effect under Adam.
     """
 
     threshold: float = 1.0

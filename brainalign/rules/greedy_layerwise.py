@@ -36,13 +36,13 @@ class GreedyLayerwise(LearningRule):
 
     Each hidden layer learns together with an auxiliary head A, which ends in a linear map of the layer's
     (pooled) answer, for so many steps; then it is frozen, and the next one learns on what it answers. The
-    read-out comes last, with the task's cost of its own answer, and learns until training ends: until then
-    the network's outputs are at chance. Steps are counted in the state.
+    read-out learns all the time, with the task's cost of its own answer, so that the outputs tell how far the
+    stack has come; after the last hidden layer's turn it learns alone. Steps are counted in the state.
 
     Parameters
     ----------
     steps
-        Steps of each layer before the read-out.
+        Steps of each hidden layer.
     head_layers
         Layers of a head: 1 is linear; 2 and 3 have layers as wide as the hidden one before the linear map,
         3 × 3 convolutions on feature maps, with the hidden layer's activation.
@@ -56,7 +56,7 @@ class GreedyLayerwise(LearningRule):
     feedback = "the error of an auxiliary classifier of the layer's own, through its weights"
     locality = "pre- and postsynaptic activity, and the error of a head beside the layer"
     phases = 1
-    passes = 0.8
+    passes = 1.2
     source = "Belilovsky, Eickenberg & Oyallon 2019, ICML (arXiv:1812.11446)"
 
     def check(self, network: nn.Module, task: Task) -> None:
@@ -87,20 +87,23 @@ class GreedyLayerwise(LearningRule):
     def updates(
         self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
     ) -> Iterator[Update]:
-        """Give the gradient of the layer whose turn it is."""
-        layers = stack_of(self.name, network).layers
-        turn = min(int(state[STEP]) // self.steps, len(layers) - 1)
+        """Give the gradients of the layer whose turn it is and of the read-out."""
+        *hidden, readout = stack_of(self.name, network).layers
+        turn, x = int(state[STEP]) // self.steps, batch.inputs
         state[STEP] = state[STEP] + 1
-        x, layer = batch.inputs, layers[turn]
-        with torch.no_grad():
-            for before in layers[:turn]:
-                x = before.activation(before.preactivation(x))
-        heads = free({key: each for key, each in state.items() if key.startswith(f"{HEAD}{layer.name}.")})
-        answer = layer.activation(layer.preactivation(x))
-        outputs = self._head(layer, answer, heads) if turn < len(layers) - 1 else answer
-        cost = task.weight(batch.step) * task.cost(outputs, batch).mean()
-        own = {f"{layer.name}.{key}": each for key, each in layer.linear.named_parameters()}
-        yield gradient_of(cost, own | heads)
+        cost, parameters = x.new_zeros(()), _parameters(readout)
+        for place, layer in enumerate(hidden):
+            if place == turn:
+                heads = free({k: each for k, each in state.items() if k.startswith(f"{HEAD}{layer.name}.")})
+                answer = layer.activation(layer.preactivation(x))
+                cost = cost + task.cost(self._head(layer, answer, heads), batch).mean()
+                parameters |= _parameters(layer) | heads
+                x = answer.detach()
+            else:
+                with torch.no_grad():
+                    x = layer.activation(layer.preactivation(x))
+        cost = cost + task.cost(readout.activation(readout.preactivation(x)), batch).mean()
+        yield gradient_of(task.weight(batch.step) * cost, parameters)
 
     def _head(self, layer: Layer, x: Tensor, heads: Mapping[str, Tensor]) -> Tensor:
         weights = [
@@ -110,3 +113,7 @@ class GreedyLayerwise(LearningRule):
         for weight, bias in weights[:-1]:
             x = layer.activation(through(x, weight, bias))
         return F.linear(pooled(x), *weights[-1])
+
+
+def _parameters(layer: Layer) -> dict[str, Tensor]:
+    return {f"{layer.name}.{key}": each for key, each in layer.linear.named_parameters()}

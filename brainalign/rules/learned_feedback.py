@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from brainalign.rules.feedback_alignment import FEEDBACK, FeedbackAlignment
-from brainalign.rules.linear_maps import linear_maps
+from brainalign.rules.linear_maps import check_feedback
 from brainalign.rules.rule import TRAINABLE, LearningRule, State
 from brainalign.tasks.task import Task
 
@@ -28,8 +28,8 @@ class LearnedFeedback(LearningRule):
     family = "error feedback"
 
     def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network has linear maps, all of a kind that is known."""
-        linear_maps(network, task)
+        """Raise unless the network has linear maps, all of a kind that is known, and the cost no derivative."""
+        check_feedback(self.name, network, task)
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Draw the feedback weights, as feedback alignment does."""

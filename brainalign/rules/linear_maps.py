@@ -96,6 +96,22 @@ def linear_maps(network: nn.Module, task: Task) -> list[LinearMap]:
     return list(found.values())
 
 
+def check_feedback(rule: str, network: nn.Module, task: Task) -> None:
+    """Raise unless errors can go back through other weights and nothing else does.
+
+    Raises
+    ------
+    NeedsError
+        Maps of another kind or none, or a cost that holds derivatives of the network.
+    """
+    if task.differentiates_network:
+        raise NeedsError(
+            f"The cost of task {task.name!r} holds derivatives of the network, which {rule} would replace as "
+            "well; choose another task, or train by backprop."
+        )
+    linear_maps(network, task)
+
+
 def _other(module: nn.Module) -> bool:
     return isinstance(module, _OTHER_MAPS)
 

@@ -90,7 +90,8 @@ def sample_answers(network: LayeredNetwork, task: Task) -> list[Tensor]:
 
 
 def gradient_of(cost: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the gradient of a cost by the names of what it is taken of."""
+    """Give the gradient of a cost by the names of what it is taken of, if that may change."""
+    parameters = {name: each for name, each in parameters.items() if each.requires_grad}
     found = torch.autograd.grad(cost, list(parameters.values()))
     return dict(zip(parameters, found, strict=True))
 

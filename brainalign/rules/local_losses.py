@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from brainalign.errors import NeedsError
 from brainalign.networks.layered import Layer, LayeredNetwork
 from brainalign.rules.local_heads import (
     HEAD,
@@ -60,9 +61,14 @@ class LocalLosses(LearningRule):
         """What a hidden layer's loss is made of."""
 
     def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network is a stack and the task names categories."""
+        """Raise unless the network is a stack, the task names categories and the options can be."""
         stack_of(self.name, network)
         needs_categories(self.name, task)
+        if self.mixture.kernel % 2 == 0:
+            raise NeedsError(
+                f"Rule {self.name!r} was given kernel={self.mixture.kernel}; a convolution keeps the width of "
+                "a feature map where its own is odd."
+            )
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Draw the hidden layers' heads."""

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
+from brainalign.errors import NeedsError
 from brainalign.rules.local_losses import LocalLosses, Mixture
+from brainalign.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class LocalPredsim(LocalLosses):
     beta
         Weight of similarity matching.
     kernel
-        Width of the convolution before similarities are taken.
+        Width of the convolution before similarities are taken, which is odd; full layers have none.
     """
 
     beta: float = 0.99
@@ -28,6 +32,14 @@ class LocalPredsim(LocalLosses):
     feedback = "the error of a linear head of the layer's own, and similarities beside those of the labels"
     locality = "pre- and postsynaptic activity, a head beside the layer, and comparisons over the batch"
     passes = 7.0
+
+    from_zero = frozenset({"beta"})
+
+    def check(self, network: nn.Module, task: Task) -> None:
+        """Raise unless the network is a stack, the task names categories and the options can be."""
+        super().check(network, task)
+        if self.beta > 1:
+            raise NeedsError(f"Rule {self.name!r} was given beta={self.beta:g}; a share is 1 at most.")
 
     @property
     def mixture(self) -> Mixture:

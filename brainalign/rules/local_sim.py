@@ -19,7 +19,7 @@ class LocalSim(LocalLosses):
     Parameters
     ----------
     kernel
-        Width of the convolution V.
+        Width of the convolution V, which is odd; full layers have none.
     """
 
     kernel: int = 3

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from brainalign.errors import NeedsError
 from brainalign.rules.linear_maps import Call, calls_of_maps, conv_options, linear_maps
-from brainalign.rules.perturbations import same_draws, sample_costs, vectorised
+from brainalign.rules.perturbations import check_parameters, same_draws, sample_costs, vectorised
 from brainalign.rules.rule import Update
 from brainalign.tasks.task import Batch, Task
 
@@ -140,6 +140,7 @@ def check_samples_apart(rule: str, network: nn.Module, task: Task) -> None:
         Batch normalisation in training, a cost that compares samples, or maps whose input is not laid out
         sample by sample.
     """
+    check_parameters(network)
     mixed = [each.name for each in linear_maps(network, task) if not each.by_sample]
     if mixed:
         raise NeedsError(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
 
+from brainalign.errors import NeedsError
 from brainalign.rules.rule import OF_TASK, Update
 from brainalign.tasks.task import Batch, Task
 from brainalign.tasks.total_cost import answers_of, total_cost
@@ -97,6 +98,12 @@ def task_gradient(network: nn.Module, task: Task, batch: Batch) -> Update:
         cost = functional_call(TotalCost(network, task), fixed | statistics, (batch,))
         found = torch.autograd.grad(cost, list(own.values()), allow_unused=True)
     return {OF_TASK + name: each for name, each in zip(own, found, strict=True) if each is not None}
+
+
+def check_parameters(network: nn.Module) -> None:
+    """Raise `NeedsError` unless the network has parameters to perturb."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise NeedsError("This network has no parameter that may change, so there is nothing to perturb.")
 
 
 def running_statistics(network: nn.Module) -> dict[str, Tensor]:

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from brainalign.errors import NeedsError
 from brainalign.rules.linear_maps import Call, calls_of_maps
 from brainalign.rules.perturbations import (
     TotalCost,
+    check_parameters,
     chunks,
     running_statistics,
     same_draws,
@@ -50,8 +50,7 @@ class PerturbedWeights(LearningRule):
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless the network has parameters that may change."""
-        if not any(parameter.requires_grad for parameter in network.parameters()):
-            raise NeedsError("This network has no parameter that may change, so there is nothing to perturb.")
+        check_parameters(network)
 
     @abstractmethod
     def slopes(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from brainalign.errors import NeedsError
+from brainalign.networks.untrained import seeded
 from brainalign.rules.noisy_maps import (
     check_samples_apart,
     draw_noise,
@@ -34,7 +36,7 @@ class Reinforce(LearningRule):
     Gaussian units as well, rather than a choice among categories. The update's mean is exactly minus the
     gradient of the noisy network's expected cost, for any σ. b starts at the mean reward, without noise, of
     the first training images, and is moved after it was used, so that it adds no bias. Evaluated and probed is
-    the network without noise.
+    the network without noise. Parameters that are not of a linear map, such as a normalisation's, stay.
 
     Parameters
     ----------
@@ -59,17 +61,23 @@ class Reinforce(LearningRule):
     passes = 9.0
     source = "Williams 1992, Mach Learn 8:229"
     optimizer = "momentum:lr=5e-4"
+    from_zero = frozenset({"rate"})
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless samples neither share noise nor cost."""
         check_samples_apart(self.name, network, task)
+        if self.rate > 1:
+            raise NeedsError(
+                f"Rule {self.name!r} was given rate={self.rate:g}; the baseline follows by 1 at most."
+            )
 
     @torch.no_grad()
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Give the baseline its first value."""
         device = next(network.parameters()).device
         batch = next(task.seen(128)).to(device)
-        costs, _, _ = pass_through_maps(network, task, batch)
+        with seeded(int(torch.randint(2**62, (), generator=generator))):
+            costs, _, _ = pass_through_maps(network, task, batch)
         return {BASELINE: -costs.mean()}
 
     def updates(

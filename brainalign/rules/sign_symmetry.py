@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from brainalign.rules.linear_maps import feedback_through, linear_maps
+from brainalign.rules.linear_maps import check_feedback, feedback_through, linear_maps
 from brainalign.rules.rule import OF_TASK, LearningRule, State, Update
 from brainalign.rules.synaptic_normalisation import normalise_synapses, starting_norms
 from brainalign.tasks.task import Batch, Task
@@ -50,8 +50,8 @@ class SignSymmetry(LearningRule):
     passes = 3.0
 
     def check(self, network: nn.Module, task: Task) -> None:
-        """Raise unless the network has linear maps, all of a kind that is known."""
-        linear_maps(network, task)
+        """Raise unless the network has linear maps, all of a kind that is known, and the cost no derivative."""
+        check_feedback(self.name, network, task)
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Make the magnitudes, and the norms that are to be kept."""

@@ -43,6 +43,7 @@ class SimplifiedDTP(TargetRule):
     passes = 7.0
     source = "Bartunov et al. 2018, NeurIPS; rates of Meulemans et al. 2020, NeurIPS"
     optimizer = "adam:lr=6.19e-5"
+    from_zero = TargetRule.from_zero | {"auxiliary"}
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise for what no rule of targets can train, and for auxiliary units beside no linear read-out."""

@@ -9,7 +9,7 @@ from brainalign.errors import BrainalignError
 from brainalign.sweep.experiment import Experiment
 from brainalign.sweep.plan import Combination, Plan, TrainingCell, searched
 from brainalign.sweep.store import Store
-from brainalign.training.search import choose_rate
+from brainalign.training.search import choose_rate, loss_of
 
 COLUMNS = ("network", "task", "rule", "lr", "loss", "seeds", "chosen", "note")
 
@@ -51,9 +51,9 @@ def _mean_loss(cells: Sequence[TrainingCell], store: Store) -> float:
     losses = []
     for cell in cells:
         stored = store.read(cell.key)
-        losses.append(float("nan") if stored is None else _last_loss(stored))
+        losses.append(float("nan") if stored is None else _last_loss(stored, cell.rule))
     return float(np.mean(losses))
 
 
-def _last_loss(stored: dict) -> float:
-    return float(stored["rows"][-1][stored["columns"].index("loss")])
+def _last_loss(stored: dict, rule: str) -> float:
+    return float(loss_of(dict(zip(stored["columns"], stored["rows"][-1], strict=True)), rule))

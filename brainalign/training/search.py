@@ -1,8 +1,9 @@
 """Search a rule's learning rate in a stated budget, the same for every rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,8 @@ class Search:
     best
         The rate with the lowest loss.
     table
-        Each rate with its loss and accuracy on images set apart from training, and a note where it diverged.
+        Each rate with its loss (`loss_of`) and accuracy on images set apart from training, and a note where it
+        diverged.
     note
         A warning where the best is the lowest or highest rate tried.
     """
@@ -88,6 +90,11 @@ def search_learning_rate(
         raise BrainalignError("A rate is chosen by the outputs' cost, whose weight is 0 here; give the rate.")
     if not find_rule(rule).learns:
         raise BrainalignError(f"Nothing learns under {rule!r}, so there is no rate to search.")
+    if not (find_rule(rule).trains_readout or find_task(task).categories):
+        raise BrainalignError(
+            f"Under {rule!r} the outputs learn nothing, and the images of {task!r} have no categories to "
+            "choose a rate by; give the rate."
+        )
     rates = default_rates(rule, optimizer) if rates is None else sorted(rates)
     apart = validating(task, validation)
     rows = []
@@ -105,13 +112,22 @@ def search_learning_rate(
                 **options,
             )
             last = run.table.iloc[-1]
-            row |= {"loss": last["loss"], "accuracy": last["accuracy"]}
+            row |= {"loss": loss_of(last.to_dict(), rule), "accuracy": last["accuracy"]}
         except DivergedError as error:
             row["note"] = str(error).partition(".")[0]
         rows.append(row)
     table = pd.DataFrame(rows)
     best, note = choose_rate(table["lr"].tolist(), table["loss"].tolist())
     return Search(best, table, note)
+
+
+def loss_of(last: Mapping[str, Any], rule: str) -> float:
+    """Give what a rate is chosen by, from the last row of a run's table.
+
+    It is the loss of the outputs; of a rule whose outputs learn nothing, the share of images that a read-out
+    fitted apart gets wrong.
+    """
+    return last["loss"] if find_rule(rule).trains_readout else 1 - last["readout_accuracy"]
 
 
 def choose_rate(rates: Sequence[float], losses: Sequence[float]) -> tuple[float, str]:

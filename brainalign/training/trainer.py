@@ -59,6 +59,7 @@ class Trainer:
         self._epoch = self.of_images.get_state()
         self.state: State = rule.init(network, task, self.of_rule)
         self.parameters = _trained(network, task, self.state)
+        self.frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
         self._optimizer = optimizer.make(_groups(rule, self.parameters))
         self._batches = self._endless()
 
@@ -95,7 +96,7 @@ class Trainer:
         if not torch.isfinite(size):
             raise DivergedError(f"Step {self.step}: the update is no number.")
         for name, parameter in self.parameters.items():
-            parameter.grad = update.get(name)
+            parameter.grad = None if name in self.frozen else update.get(name)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from brainalign.errors import NeedsError
 from brainalign.networks import Shape, make_network
 from brainalign.rules import RULES, find_rule, list_rules, rule_name
 from brainalign.rules.rule import TRAINABLE
 from brainalign.tasks import find_task
 from brainalign.training.optimizers import find_optimizer
+from brainalign.training.trainer import Trainer
 
 pytestmark = pytest.mark.parametrize("name", RULES)
 
@@ -109,6 +111,26 @@ def test_state_is_flat_and_can_be_kept_in_a_file(made):
     state = made[4]
     assert all(isinstance(key, str) and isinstance(each, torch.Tensor) for key, each in state.items())
     assert all(not each.requires_grad for each in state.values())
+
+
+def test_a_parameter_that_is_fixed_stays(made):
+    rule, network, task = made[:3]
+    fixed = network.layers[0].linear.weight.requires_grad_(False)
+    before, others = fixed.clone(), copy.deepcopy(dict(network.named_parameters()))
+    trainer = Trainer(network, task, rule, find_optimizer(rule.optimizer), seed=0)
+    for trainer.step in (100, 101):
+        trainer.advance()
+    assert torch.equal(fixed, before)
+    moved = [key for key, p in network.named_parameters() if not torch.equal(p, others[key])]
+    assert bool(moved) == rule.learns
+
+
+def test_another_way_back_is_refused_where_the_cost_holds_derivatives_of_the_network(name):
+    rule, task = find_rule(name), find_task("autoencoding:digits,variant=contractive")
+    network = make_network("mlp:hidden=20", Shape(task.preprocessing, task.n_outputs, rule.activation), 0)
+    if rule.family == "error feedback":
+        with pytest.raises(NeedsError, match="derivatives of the network|costs within the network"):
+            rule.check(network, task)
 
 
 def test_inference_gives_a_module_that_answers_like_the_network(made):

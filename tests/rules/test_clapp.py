@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from brainalign.errors import NeedsError
-from brainalign.networks import ConvNet
+from brainalign.networks import ConvNet, Shape, make_network
 from brainalign.networks.untrained import seeded
+from brainalign.rules import find_rule
 from brainalign.rules.clapp import PREDICTION, Clapp
-from brainalign.tasks import Batch
+from brainalign.tasks import Batch, find_task
 
 
 def pictures(task):
@@ -111,3 +112,16 @@ def test_an_image_alone_is_refused(stack, teacher, update):
         update(Clapp(), network, task, next(task.held_out(1)))
     with pytest.raises(NeedsError, match="1 hidden layers at least"):
         Clapp().check(stack((30, 5)), task)
+
+
+def test_what_the_task_has_to_learn_itself_and_glances_that_do_not_move_are_refused():
+    task = find_task("contrastive:digits")
+    network = make_network("mlp", Shape(task.preprocessing, task.n_outputs))
+    with pytest.raises(NeedsError, match="would stay untrained"):
+        Clapp().check(network, task)
+    task = find_task("classification:digits")
+    network = make_network("mlp", Shape(task.preprocessing, task.n_outputs))
+    for shift in (0.1, 1.0):
+        with pytest.raises(NeedsError, match="8 pixels wide"):
+            Clapp(shift=shift).check(network, task)
+    find_rule("clapp:shift=0").check(network, task)

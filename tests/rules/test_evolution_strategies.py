@@ -109,3 +109,11 @@ def test_learns(stack, teacher):
                 parameter.grad = update[name]
             optimizer.step()
     assert total_cost(network, task, held).item() < 0.85 * before
+
+
+def test_a_cost_that_is_no_number_gives_no_update(stack, teacher):
+    network, task = stack((30, 8, 5)), teacher()
+    assert centred_ranks(torch.tensor([math.nan, 1.0, 2.0])).isnan().all()
+    network.head.bias.data[0] = math.inf
+    found = EvolutionStrategies().estimate(network, task, next(task.held_out(9)), torch.Generator())
+    assert all(each.isnan().any() for each in found.values())

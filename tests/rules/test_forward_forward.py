@@ -172,7 +172,7 @@ def test_learning_parts_right_from_wrong_labels_and_names_categories(stack, teac
                     parameters[name].data -= 0.02 * change
     assert all(late > early + 1 for early, late in zip(before, gaps(), strict=True)), (before, gaps())
     answers = rule.inference(network, state)(held.inputs).argmax(1)
-    assert float((answers == held.targets).double().mean()) > 0.5
+    assert float((answers == held.targets).double().mean()) > 0.65
 
 
 def test_labels_that_do_not_fit_are_refused(stack, teacher):

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from brainalign.networks import ConvNet
+from brainalign.errors import NeedsError
+from brainalign.networks import ConvNet, Shape, make_network
 from brainalign.networks.untrained import seeded
+from brainalign.rules import find_rule
 from brainalign.rules.local_pred import LocalPred
 from brainalign.rules.local_predsim import LocalPredsim
 from brainalign.rules.local_sim import LocalSim
+from brainalign.tasks import find_task
 
 
 @pytest.mark.parametrize("kind", ["mlp", "convnet"])
@@ -42,3 +45,12 @@ def test_update_is_the_two_losses_in_their_shares(kind, beta, stack, teacher, up
 
 def test_the_published_share_is_the_default():
     assert LocalPredsim().beta == 0.99
+
+
+@pytest.mark.parametrize(("options", "message"), [({"beta": 2.0}, "1 at most"), ({"kernel": 4}, "is odd")])
+def test_impossible_options_are_refused(options, message):
+    task = find_task("classification:digits")
+    network = make_network("convnet", Shape(task.preprocessing, task.n_outputs))
+    with pytest.raises(NeedsError, match=message):
+        LocalPredsim(**options).check(network, task)
+    find_rule("local_predsim:beta=0").check(network, task)

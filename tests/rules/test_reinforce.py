@@ -165,3 +165,20 @@ def test_learns(stack, teacher):
                 for name, parameter in network.named_parameters():
                     parameter -= 0.15 * update[name]
     assert total_cost(network, task, held).item() < 0.85 * before
+
+
+def test_baseline_follows_from_the_generator_alone(teacher):
+    task = teacher()
+    network = nn.Sequential(nn.Linear(30, 20), nn.Dropout(0.5), nn.Linear(20, 5)).double()
+    found = []
+    for seed in (1, 2):
+        with seeded(seed):
+            found.append(Reinforce().init(network, task, torch.Generator().manual_seed(0))[BASELINE])
+    assert torch.equal(*found)
+
+
+def test_a_baseline_that_would_come_apart_and_nothing_to_learn_are_refused(stack, teacher):
+    with pytest.raises(NeedsError, match="by 1 at most"):
+        Reinforce(rate=1.5).check(stack((30, 8, 5)), teacher())
+    with pytest.raises(NeedsError, match="nothing to perturb"):
+        Reinforce().check(stack((30, 8, 5)).requires_grad_(False), teacher())

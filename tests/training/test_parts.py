@@ -15,6 +15,7 @@ from brainalign.tasks import find_task
 from brainalign.training.angles import angle
 from brainalign.training.measure import ALPHAS, measure, readout_accuracy
 from brainalign.training.optimizers import find_optimizer
+from brainalign.training.run import Run
 from brainalign.training.search import choose_rate, default_rates, search_learning_rate
 from brainalign.training.settings import Settings
 
@@ -137,6 +138,20 @@ def test_search_tries_every_rate_on_images_set_apart(tmp_path):
     settings = Settings.load(tmp_path / "0.1")
     assert settings.task == "classification:digits,validation=144"
     pd.testing.assert_series_equal(found.table["loss"].isna(), pd.Series([False, False, True], name="loss"))
+
+
+def test_where_outputs_learn_nothing_the_search_goes_by_a_read_out(tmp_path):
+    found = search_learning_rate(
+        "mlp:hidden=20",
+        "classification:digits",
+        "clapp",
+        out=tmp_path,
+        rates=[1e-3, 0.1],
+        steps=10,
+        progress=False,
+    )
+    apart = [Run.open(tmp_path / f"{rate:g}").table["readout_accuracy"].iloc[-1] for rate in (1e-3, 0.1)]
+    assert found.table["loss"].tolist() == pytest.approx([1 - each for each in apart])
 
 
 @pytest.mark.parametrize(
