@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pandas as pd
-from scipy.stats import t
+from scipy.stats import t, ttest_ind
 
 import brainalign as ba
 from brainalign.training import search_learning_rate
@@ -51,20 +51,43 @@ def main() -> None:
                     **options,
                 )
                 last = run.table.iloc[-1][["loss", "accuracy", "train_accuracy"]].to_dict()
-                rows.append({"images": images, "rule": rule, "lr": search.best, "seed": seed} | last)
+                row = {"images": images, "rule": rule, "lr": search.best, "note": search.note, "seed": seed}
+                rows.append(row | last)
     table = pd.DataFrame(rows)
     table.to_csv(Path(__file__).with_name("difficulty.csv"), index=False, float_format="%.6g")
     print(summary(table).round(2).to_string())
+    print(growth(table).round(2).to_string())
+
+
+def gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Give errors in per cent less those of backprop of the same images and seed."""
+    wide = 100 * (1 - table.set_index(["images", "rule", "seed"])["accuracy"].unstack("seed"))
+    return wide - wide.xs("backprop", level="rule")
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Give errors in per cent, and their distance to backprop's with its 95 % interval over seeds."""
-    keys = ["images", "rule", "seed"]
-    wide = 100 * (1 - table.set_index(keys)["accuracy"].unstack("seed"))
-    gaps = wide - wide.xs("backprop", level="rule")
-    half = t.ppf(0.975, len(SEEDS) - 1) * gaps.std(axis=1) / len(SEEDS) ** 0.5
-    found = pd.DataFrame({"error": wide.mean(axis=1), "gap": gaps.mean(axis=1), "half_width": half})
-    return found.assign(lr=table.groupby(keys[:2])["lr"].first())
+    by_rule, found = table.groupby(["images", "rule"], sort=False), gaps(table)
+    half = t.ppf(0.975, len(SEEDS) - 1) * found.std(axis=1) / len(SEEDS) ** 0.5
+    return pd.DataFrame(
+        {
+            "error": 100 * (1 - by_rule["accuracy"].mean()),
+            "gap": found.mean(axis=1),
+            "half_width": half,
+            "lr": by_rule["lr"].first(),
+        }
+    )
+
+
+def growth(table: pd.DataFrame) -> pd.DataFrame:
+    """Give how much wider each rule's gap is on the last images than on the first, with Welch's interval."""
+    found, rows = gaps(table), {}
+    for rule in RULES[1:]:
+        test = ttest_ind(found.loc[IMAGES[-1], rule], found.loc[IMAGES[0], rule], equal_var=False)
+        interval = test.confidence_interval()
+        growth = found.loc[IMAGES[-1], rule].mean() - found.loc[IMAGES[0], rule].mean()
+        rows[rule] = {"growth": growth, "low": interval.low, "high": interval.high, "p": test.pvalue}
+    return pd.DataFrame(rows).T
 
 
 if __name__ == "__main__":

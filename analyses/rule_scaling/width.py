@@ -1,17 +1,23 @@
 """How the steps of rules that are told one number grow with the width of the network.
 
-``python analyses/rule_scaling/width.py --out runs`` (half an hour of one core; can be killed and called again)
+``python analyses/rule_scaling/width.py --out runs`` (an hour of one core; can be killed and called again)
 
 One hidden layer of 8 to 64 units, handwritten digits of 8 × 8 pixels, plain SGD without momentum, so that
 nothing but the estimate of the gradient differs. What is counted are steps until the loss on held-out images
-has fallen to 0.7 of what chance gives, at the best of eight rates for each rule and width. An estimate from K
-perturbations in D dimensions has a squared cosine of K / (K + D + 1) with the gradient, so for a cost that
-curves alike in all directions steps grow as (K + D + 1) / K times backprop's: D is the number of weights under
-weight perturbation and evolution strategies (without ranks), of units under node perturbation.
+has fallen to so much of what chance gives, at the best of the rates for each rule and width, chosen on training
+images that are set apart.
+
+An estimate from K perturbations in D dimensions has a mean square of (K + D + 1) / K times the gradient's, and
+where that is what bounds the rate, steps grow by the same factor over those of backprop. Under weight
+perturbation D is the number of weights, and the gradient that of the batch, here of 128 images. Under node
+perturbation D is the number of units, and the gradient that of a single image, which averages over a batch: so
+it is measured, and held against backprop, on batches of one. Evolution strategies by ranks are told less than
+the cost; the prediction is that for costs.
 """
 
 import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,17 +27,38 @@ import pandas as pd
 from scipy.stats import linregress
 
 import brainalign as ba
+from brainalign.training.search import choose_rate, validating
 from brainalign.training.trainer import DivergedError
 
-TASK, K, SEEDS, STEPS = "classification:digits,batch_size=128", 16, range(3), 3000
-WIDTHS, LOSS, N_CHECKPOINTS = (8, 16, 32, 64), 0.7 * np.log(10), 80
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
-RULES = {
-    "backprop": "backprop",
-    "node_perturbation": f"node_perturbation:samples={K}",
-    "weight_perturbation": f"weight_perturbation:samples={K}",
-    "evolution_strategies": f"evolution_strategies:samples={K},ranks=false,sigma=0.001",
+SEEDS, WIDTHS, N_CHECKPOINTS = range(3), (8, 16, 32, 64), 120
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A rule, how many images a batch has, how long it is trained, and at which rates."""
+
+    rule: str
+    batch_size: int
+    steps: int
+    rates: tuple[float, ...]
+    reference: str = ""
+    samples: int = 1
+
+
+SETTINGS = {
+    "backprop": Setting("backprop", 128, 300, (0.03, 0.1, 0.3, 1.0, 3.0)),
+    "weight_perturbation": Setting(
+        "weight_perturbation:samples=16", 128, 6000, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), "backprop", 16
+    ),
+    "evolution_strategies": Setting(
+        "evolution_strategies:samples=16,sigma=0.001", 128, 6000, (1e-6, 3e-6, 1e-5, 3e-5, 1e-4), "backprop", 16
+    ),
+    "backprop, one image": Setting("backprop", 1, 3000, (0.003, 0.01, 0.03, 0.1, 0.3)),
+    "node_perturbation": Setting(
+        "node_perturbation:samples=1", 1, 20000, (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "backprop, one image"
+    ),
 }
+LOSS = 0.4 * np.log(10)
 
 
 def main() -> None:
@@ -40,28 +67,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     out, rows = parser.parse_args().out, []
     for width in WIDTHS:
-        for rule in RULES:
-            folder = out / f"{rule}_{width}"
-            searched = {lr: _steps(rule, width, lr, 100, folder / f"search_{lr:.4g}") for lr in RATES}
-            best = min(searched, key=lambda lr: searched[lr])
+        for name, setting in SETTINGS.items():
+            task = f"classification:digits,batch_size={setting.batch_size}"
+            folder = out / f"{name}_{width}"
+            searched = [
+                _steps(setting, validating(task), width, lr, 100, folder / f"search_{lr:g}")
+                for lr in setting.rates
+            ]
+            best, note = choose_rate(setting.rates, searched)
             for seed in SEEDS:
-                steps = _steps(rule, width, best, seed, folder / f"{seed}")
-                rows.append({"rule": rule, "width": width, "lr": best, "seed": seed, "steps": steps})
+                steps = _steps(setting, task, width, best, seed, folder / f"{seed}")
+                rows.append(
+                    {"rule": name, "width": width, "lr": best, "note": note, "seed": seed, "steps": steps}
+                )
     table = pd.DataFrame(rows)
     table.to_csv(Path(__file__).with_name("width.csv"), index=False, float_format="%.6g")
     print(summary(table).round(2).to_string())
     print(exponents(table).round(2).to_string())
 
 
-def _steps(rule: str, width: int, lr: float, seed: int, out: Path) -> float:
+def _steps(setting: Setting, task: str, width: int, lr: float, seed: int, out: Path) -> float:
     """Give the steps until the loss has fallen so far, infinite where it does not."""
     try:
         run = ba.train(
             f"mlp:hidden={width}",
-            TASK,
-            RULES[rule],
+            task,
+            setting.rule,
             seed=seed,
-            steps=STEPS if rule != "backprop" else STEPS // 10,
+            steps=setting.steps,
             optimizer="sgd",
             lr=lr,
             checkpoints=N_CHECKPOINTS,
@@ -79,37 +112,34 @@ def _steps(rule: str, width: int, lr: float, seed: int, out: Path) -> float:
     return float(steps[last - 1] + part * (steps[last] - steps[last - 1]))
 
 
-def dimensions(rule: str, width: int) -> int:
-    """Give the number of dimensions that are perturbed: units, or weights and biases."""
-    units = width + 10
-    return units if rule == "node_perturbation" else 64 * width + 10 * width + units
+def predicted(name: str, width: int) -> float:
+    """Give (K + D + 1) / K, with D units or weights and biases."""
+    setting, units = SETTINGS[name], width + 10
+    if not setting.reference:
+        return 1.0
+    dimensions = units if name == "node_perturbation" else 64 * width + 10 * width + units
+    return (setting.samples + dimensions + 1) / setting.samples
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Give median steps, and their multiple of backprop's at that width beside the predicted one."""
-    median = table.groupby(["rule", "width"], sort=False)["steps"].median()
-    rows = [
-        {
-            "rule": rule,
-            "width": width,
-            "steps": steps,
-            "by_backprop": steps / median["backprop", width],
-            "predicted": (K + dimensions(rule, width) + 1) / K if rule != "backprop" else 1.0,
-        }
-        for (rule, width), steps in median.items()
+    """Give mean steps over seeds, and their multiple of backprop's at that width beside the predicted one."""
+    mean = table.groupby(["rule", "width"], sort=False)[["steps", "lr"]].mean()
+    mean["by_backprop"] = [
+        steps / mean["steps"][SETTINGS[name].reference or name, width]
+        for (name, width), steps in mean["steps"].items()
     ]
-    return pd.DataFrame(rows).set_index(["rule", "width"])
+    return mean.assign(predicted=[predicted(name, width) for name, width in mean.index])
 
 
 def exponents(table: pd.DataFrame) -> pd.DataFrame:
     """Give slopes of log steps, by backprop's, over log width: measured, its standard error, predicted."""
     found, rows = summary(table), {}
-    for rule in list(RULES)[1:]:
-        of_rule = np.log(found.loc[rule])
-        x = np.log(np.array(WIDTHS, float))
-        line = linregress(x, of_rule["by_backprop"])
-        predicted = linregress(x, of_rule["predicted"]).slope
-        rows[rule] = {"exponent": line.slope, "standard_error": line.stderr, "predicted": predicted}
+    for name, setting in SETTINGS.items():
+        if setting.reference:
+            of_rule = np.log(found.loc[name])
+            line = linregress(np.log(WIDTHS), of_rule["by_backprop"])
+            slope = linregress(np.log(WIDTHS), of_rule["predicted"]).slope
+            rows[name] = {"exponent": line.slope, "standard_error": line.stderr, "predicted": slope}
     return pd.DataFrame(rows).T
 
 
