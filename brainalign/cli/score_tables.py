@@ -1,6 +1,7 @@
 """Scores and differences as tables on the terminal."""
 
 import json
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -27,12 +28,16 @@ def show_scores(scores: xr.Dataset, every_layer: bool) -> None:
     """
     simulated = "SIMULATED · " if scores.attrs.get("simulated") else ""
     labels = json.loads(scores.attrs["metric_labels"])
-    columns = ["network", "layer", "raw", "95 % interval", "score", "units", "dimensions"]
     order = sorted(rows_of(scores), key=lambda row: list(labels).index(row["metric"]))
+    rules = {row["rule"] for row in order if row["checkpoint"] >= 0}
+    columns = [name for name in _CELLS if _tells(name, rules)]
     for (recording, region, metric), group in _grouped(order, "recording", "region", "metric"):
-        lines = [_line(row) for row in _rows_to_show(group, every_layer)]
+        lines = [[_CELLS[name](row) for name in columns] for row in _rows_to_show(group, every_layer)]
         title = f"{simulated}{recording} · {region} · {metric}"
-        show(title, columns, lines, _caption(group[0], labels[metric], scores.attrs["interval"]))
+        caption = _caption(group[0], labels[metric], scores.attrs["interval"])
+        if "units" in columns:
+            caption += "; units and dimensions (participation ratio) are the layer's"
+        show(title, columns, lines, caption)
 
 
 def show_differences(differences: pd.DataFrame, simulated: bool) -> None:
@@ -94,22 +99,19 @@ def _grouped(rows: list[Row], *keys: str) -> list[tuple[tuple, list[Row]]]:
 
 def _rows_to_show(rows: list[Row], every_layer: bool) -> list[Row]:
     kept = []
-    for _, group in _grouped(rows, "network", "seed"):
+    for _, group in _grouped(rows, "network", "task", "rule", "seed", "checkpoint"):
         single = len(group) <= 2
         kept += [row for row in group if (row["layer"] == COMMITTED) != single or (every_layer and not single)]
     return kept
 
 
-def _line(row: Row) -> list[str]:
-    return [
-        f"{row['network']}:{row['seed']}" if row["seed"] >= 0 else row["network"],
-        _layer(row),
-        number(row["raw"]),
-        f"[{number(row['low'])}, {number(row['high'])}]",
-        number(row["score"]),
-        f"{row['layer_units']:,}" if row["layer_units"] >= 0 else "—",
-        f"{row['participation_ratio']:.1f}" if np.isfinite(row["participation_ratio"]) else "—",
-    ]
+def _tells(column: str, rules: set[str]) -> bool:
+    """Say whether a column is shown: in a table of checkpoints what tells them apart, else what layers are."""
+    if column == "rule":
+        return len(rules) > 1
+    if column in ("units", "dimensions"):
+        return not rules
+    return column != "step" or bool(rules)
 
 
 def _layer(row: Row) -> str:
@@ -118,6 +120,22 @@ def _layer(row: Row) -> str:
         return row["layer"]
     chosen = row["note"].partition("chosen on other stimuli: ")[2].partition(";")[0]
     return f"{COMMITTED}: {chosen.partition(', ')[0]}"
+
+
+_CELLS: dict[str, Callable[[Row], str]] = {
+    "network": lambda row: f"{row['network']}:{row['seed']}" if row["seed"] >= 0 else row["network"],
+    "rule": lambda row: row["rule"] or "—",
+    "step": lambda row: str(row["checkpoint"]) if row["checkpoint"] >= 0 else "—",
+    "layer": _layer,
+    "raw": lambda row: number(row["raw"]),
+    "95 % interval": lambda row: f"[{number(row['low'])}, {number(row['high'])}]",
+    "score": lambda row: number(row["score"]),
+    "units": lambda row: f"{row['layer_units']:,}" if row["layer_units"] >= 0 else "—",
+    "dimensions": lambda row: (
+        f"{row['participation_ratio']:.1f}" if np.isfinite(row["participation_ratio"]) else "—"
+    ),
+}
+"""What the columns of a table of scores say of a row."""
 
 
 def _caption(row: Row, label: str, interval: str) -> str:
@@ -132,7 +150,7 @@ def _caption(row: Row, label: str, interval: str) -> str:
     over = f" over {row['resampled']}" if row["resampled"] else ""
     return (
         f"raw: {label}; {row['n_stimuli']} stimuli{units}{masked}; {ceiling}; {interval}{over}; committed: the "
-        "layer that does best on other stimuli; units and dimensions (participation ratio) are the layer's"
+        "layer that does best on other stimuli"
     )
 
 

@@ -56,6 +56,8 @@ def test_a_runs_folder_is_scored_over_all_its_checkpoints_beside_its_untrained_s
     of_run = found[found["rule"] == "backprop"]
     assert sorted(set(of_run["checkpoint"])) == [0, 1, 4, 20]
     assert {"pixels", "gabor", "mlp:hidden=20@untrained"} <= set(found["network"])
+    shown = [line.split()[1] for line in result.output.splitlines() if line.startswith(" mlp:hidden=20:0 ")]
+    assert {"0", "1", "4", "20"} <= set(shown)
     one = of_run[of_run["layer"] == "head"]
     zero = one[one["checkpoint"] == 0]["raw"].tolist()
     untrained = found[(found["rule"] == "untrained") & (found["layer"] == "head") & (found["seed"] == 0)]
