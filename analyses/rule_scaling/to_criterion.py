@@ -5,8 +5,9 @@
 Handwritten digits of 8 × 8 pixels, two hidden layers, batches of 64; the criterion is 90 % of held-out images
 named (of a read-out fitted apart, for a rule that trains none). Rates are searched in one budget for all:
 eight, half a decade apart, each as long as training, on training images that are set apart; the best is the one
-that reaches the criterion first, and among those that do not the most accurate. A read-out of the untrained
-network (`start`) tells what a read-out alone can do.
+that reaches the criterion first, and among those that do not the most accurate. Controls: backprop of the
+read-out alone, all else fixed as it was drawn; and accuracy before training (`start`), which of a rule that
+trains no read-out is that of one fitted to the untrained network.
 """
 
 import argparse
@@ -19,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import brainalign as ba
@@ -30,6 +32,7 @@ from brainalign.training.trainer import DivergedError
 
 NETWORK, TASK, STEPS, SEEDS = "mlp:hidden=64-64", "classification:digits,batch_size=64", 2000, range(5)
 CRITERION, N_CHECKPOINTS = 0.9, 60
+READ_OUT_ALONE = "read_out_alone"
 
 
 def main() -> None:
@@ -38,10 +41,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     out = parser.parse_args().out
     rows = []
-    for name in (name for name, rule in RULES.items() if rule.learns):
+    for name in [name for name, rule in RULES.items() if rule.learns] + [READ_OUT_ALONE]:
         searched = {
             rate: _reached(name, validating(TASK), rate, 100, out / name / f"search_{rate:g}")
-            for rate in default_rates(name)
+            for rate in default_rates(_rule(name))
         }
         rate = min(searched, key=lambda each: (searched[each][0], -searched[each][1]))
         for seed in SEEDS:
@@ -54,13 +57,28 @@ def main() -> None:
     print(summary(table).to_string())
 
 
-def _reached(rule: str, task: str, lr: float, seed: int, out: Path) -> tuple[float, float, float]:
+def _rule(name: str) -> str:
+    return "backprop" if name == READ_OUT_ALONE else name
+
+
+def _network(name: str, seed: int) -> str | nn.Module:
+    """Give the network's name or, for the control, the network with all but its read-out fixed."""
+    if name != READ_OUT_ALONE:
+        return NETWORK
+    task = find_task(TASK)
+    network = make_network(NETWORK, Shape(task.preprocessing, task.n_outputs), seed)
+    for parameter, values in network.named_parameters():
+        values.requires_grad_(parameter.startswith("head."))
+    return network
+
+
+def _reached(name: str, task: str, lr: float, seed: int, out: Path) -> tuple[float, float, float]:
     """Give the steps to the criterion (infinite where it is not reached), the best accuracy and the first."""
     try:
         run = ba.train(
-            NETWORK,
+            _network(name, seed),
             task,
-            rule,
+            _rule(name),
             seed=seed,
             steps=STEPS,
             lr=lr,
@@ -71,7 +89,7 @@ def _reached(rule: str, task: str, lr: float, seed: int, out: Path) -> tuple[flo
     except DivergedError:
         return np.inf, 0.0, 0.0
     table = run.table
-    column = "accuracy" if find_rule(rule).trains_readout else "readout_accuracy"
+    column = "accuracy" if find_rule(_rule(name)).trains_readout else "readout_accuracy"
     accuracy, steps = table[column].to_numpy(), table["step"].to_numpy(float)
     above = np.flatnonzero(accuracy >= CRITERION)
     if not above.size or above[0] == 0:
@@ -84,8 +102,10 @@ def _reached(rule: str, task: str, lr: float, seed: int, out: Path) -> tuple[flo
 
 def multiply_adds(name: str, steps: float) -> float:
     """Count one step's, as a mean over ten of those that lead to the criterion."""
-    rule, task = find_rule(name), find_task(TASK)
+    rule, task = find_rule(_rule(name)), find_task(TASK)
     network = make_network(NETWORK, Shape(task.preprocessing, task.n_outputs, rule.activation), 0)
+    if name == READ_OUT_ALONE:
+        network = _network(name, 0)
     generator = torch.Generator().manual_seed(0)
     state = rule.init(network, task, generator)
     batch = next(task.batches(generator))

@@ -60,7 +60,7 @@ class Reinforce(LearningRule):
     phases = 1
     passes = 9.0
     source = "Williams 1992, Mach Learn 8:229"
-    optimizer = "momentum:lr=5e-5"
+    optimizer = "momentum:lr=1e-4"
     from_zero = frozenset({"rate"})
 
     def check(self, network: nn.Module, task: Task) -> None:
