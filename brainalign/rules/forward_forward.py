@@ -37,8 +37,10 @@ class ForwardForward(LearningRule):
 
     with p = σ(±g) the probability of being right, the upper sign for images whose first pixels (of each colour)
     hold their category as one-hot values, the lower for the same images with a wrong category, drawn evenly.
-    θ is `threshold` times the layer's units, over all places of a feature map. What enters a layer, the first
-    included, is divided by its root mean square over units, so that no length, which is the goodness, goes on.
+    θ is `threshold` times the layer's units. Of a feature map, whose units are its channels, g is the mean over
+    places, for a sum over thousands of them would drive all units silent at rates that full layers bear. What
+    enters a layer, the first included, is divided by its root mean square, so that no length, which is the
+    goodness, goes on.
 
     Units whose mean activity on right images, averaged over batches, is unlike their peers' are drawn to it
     by the gradient of the peers' variance, which passes the activation unchanged and so revives silent units.
@@ -118,9 +120,9 @@ class ForwardForward(LearningRule):
         return torch.cat([with_label(batch.inputs, label) for label in (right, wrong, neutral)])
 
     def goodness(self, answer: Float[Tensor, "sample ..."]) -> Float[Tensor, " sample"]:
-        """Give the summed squares of a layer's units, less the threshold."""
-        flat = answer.flatten(1)
-        return flat.norm(dim=1).square() - self.threshold * flat.shape[1]
+        """Give the summed squares of units, of a feature map the mean over places, less the threshold."""
+        flat, units = answer.flatten(1), answer.shape[1]
+        return flat.norm(dim=1).square() * (units / flat.shape[1]) - self.threshold * units
 
     def inference(self, network: nn.Module, state: State) -> nn.Module:
         """Give the network that normalises between layers and is shown the neutral label."""
@@ -147,7 +149,8 @@ class ForwardForward(LearningRule):
         """Give the gradient of the mean loss at the answers, those to right images first."""
         goodness, n = self.goodness(answer), len(answer) // 2
         slope = torch.cat([-torch.sigmoid(-goodness[:n]), torch.sigmoid(goodness[n:])]) / len(answer)
-        return answer * (2 * slope).view(-1, *[1] * (answer.ndim - 1))
+        places = answer[0, 0].numel()
+        return answer * (2 * slope / places).view(-1, *[1] * (answer.ndim - 1))
 
     def _peer_error(self, key: str, answer: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "..."]:
         """Move a layer's mean activity on, and give the gradient of its variance over units at each answer."""

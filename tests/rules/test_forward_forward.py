@@ -55,7 +55,8 @@ def test_update_is_the_gradient_of_each_layers_own_loss(peer, made, update):
     for layer in network.layers[:-1]:
         entering = normalised(x).detach()
         x = FullGradient.apply(layer.preactivation(entering))
-        goodness = x.flatten(1).square().sum(1) - x[0].numel()
+        units = x.shape[1]
+        goodness = x.view(2 * n, units, -1).square().sum(1).mean(1) - units
         right = torch.cat([torch.ones(n), torch.zeros(n)]).double()
         loss = nn.functional.binary_cross_entropy_with_logits(goodness, right)
         mean = 0.9 * 0.5 + 0.1 * x[:n].mean(0)
