@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -202,6 +203,8 @@ def unknown_network(name: str) -> UnknownNameError:
                 known.setdefault(architecture, full)
         closest = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f" Did you mean {known[closest[0]]!r}?" if closest else ""
+    if not closest and Path(name).name != name:
+        hint = " There is no folder of a trained run of that name."
     return UnknownNameError(
         f"Unknown network {name!r}.{hint} Choices: {choices}; each but the controls also as "
         "NAME@untrained[:SEED]."

@@ -155,3 +155,8 @@ def test_what_can_be_named_is_listed(kind):
     names = {entry["name"].partition(":")[0] for entry in listed}
     assert names >= ({"classification", "rotation"} if kind == "tasks" else set(RULES))
     assert all(entry["source"] for entry in listed)
+
+
+def test_a_folder_that_holds_no_run_is_told(tmp_path):
+    with pytest.raises(BrainalignError, match="no folder of a trained run"):
+        call("score", tmp_path / "gone", "--on", "simulated")
