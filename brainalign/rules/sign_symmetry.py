@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from brainalign.rules.linear_maps import check_feedback, feedback_through, linear_maps
 from brainalign.rules.rule import OF_TASK, LearningRule, State, Update
 from brainalign.rules.synaptic_normalisation import normalise_synapses, starting_norms
+from brainalign.rules.zero_mean_noise import check_distribution, zero_mean_noise
 from brainalign.tasks.task import Batch, Task
 from brainalign.tasks.total_cost import gradient
 
@@ -90,6 +91,28 @@ class SignSymmetry(LearningRule):
         parameters = dict(network.named_parameters())
         names = [key.removeprefix(MAGNITUDE) for key in state if key.startswith(MAGNITUDE)]
         return {name: state[MAGNITUDE + name] * parameters[name].detach().sign() for name in names}
+
+
+@dataclass(frozen=True)
+class RandomMagnitudes(SignSymmetry):
+    """Sign symmetry whose magnitudes are drawn.
+
+    Parameters
+    ----------
+    distribution
+        Of M: ``gaussian`` or ``uniform``.
+    """
+
+    distribution: str = "gaussian"
+
+    source = "Liao, Leibo & Poggio 2016, AAAI; Moskovitz, Litwin-Kumar & Abbott 2018, arXiv:1812.06488"
+
+    def __post_init__(self):
+        check_distribution(self.distribution)
+
+    def drawn(self, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw |M| of a map."""
+        return zero_mean_noise(self.distribution, weight.shape, weight, generator).abs_().mul_(deviation)
 
 
 def _deviation(weight: Tensor) -> Tensor:

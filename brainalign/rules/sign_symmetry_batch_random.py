@@ -7,15 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from brainalign.rules.rule import State, Update
-from brainalign.rules.sign_symmetry import MAGNITUDE, SignSymmetry
-from brainalign.rules.zero_mean_noise import check_distribution, zero_mean_noise
+from brainalign.rules.sign_symmetry import MAGNITUDE, RandomMagnitudes
 from brainalign.tasks.task import Batch, Task
 
 DEVIATION = "deviation."
 
 
 @dataclass(frozen=True)
-class BatchRandomSignSymmetry(SignSymmetry):
+class BatchRandomSignSymmetry(RandomMagnitudes):
     r"""Sign-concordant feedback whose magnitudes are drawn anew for each batch (Liao et al. 2016).
 
     .. math::
@@ -39,18 +38,12 @@ class BatchRandomSignSymmetry(SignSymmetry):
         Of M: ``gaussian`` or ``uniform``.
     """
 
-    distribution: str = "gaussian"
-
     name = "sign_symmetry_batch_random"
     feedback = "errors through the signs of the forward weights, with magnitudes drawn anew for each batch"
-    source = "Liao, Leibo & Poggio 2016, AAAI; Moskovitz, Litwin-Kumar & Abbott 2018, arXiv:1812.06488"
-
-    def __post_init__(self):
-        check_distribution(self.distribution)
 
     def magnitude(self, name: str, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> State:
         """Draw |M|, and keep its deviation for the batches to come."""
-        return {DEVIATION + name: deviation, MAGNITUDE + name: self._drawn(weight, deviation, generator)}
+        return {DEVIATION + name: deviation, MAGNITUDE + name: self.drawn(weight, deviation, generator)}
 
     def updates(
         self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
@@ -59,8 +52,5 @@ class BatchRandomSignSymmetry(SignSymmetry):
         parameters = dict(network.named_parameters())
         for key in [key for key in state if key.startswith(DEVIATION)]:
             name = key.removeprefix(DEVIATION)
-            state[MAGNITUDE + name] = self._drawn(parameters[name], state[key], generator)
+            state[MAGNITUDE + name] = self.drawn(parameters[name], state[key], generator)
         yield from super().updates(network, task, batch, state, generator)
-
-    def _drawn(self, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
-        return zero_mean_noise(self.distribution, weight.shape, weight, generator).abs_().mul_(deviation)

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from brainalign.rules.rule import State
-from brainalign.rules.sign_symmetry import MAGNITUDE, SignSymmetry
-from brainalign.rules.zero_mean_noise import check_distribution, zero_mean_noise
+from brainalign.rules.sign_symmetry import MAGNITUDE, RandomMagnitudes
 
 
 @dataclass(frozen=True)
-class FixedRandomSignSymmetry(SignSymmetry):
+class FixedRandomSignSymmetry(RandomMagnitudes):
     r"""Sign-concordant feedback of fixed random magnitudes (Liao et al. 2016; Moskovitz et al. 2018).
 
     .. math::
@@ -36,16 +35,9 @@ class FixedRandomSignSymmetry(SignSymmetry):
         Of M: ``gaussian`` or ``uniform``.
     """
 
-    distribution: str = "gaussian"
-
     name = "sign_symmetry_fixed_random"
     feedback = "errors through the signs of the forward weights, with fixed random magnitudes"
-    source = "Liao, Leibo & Poggio 2016, AAAI; Moskovitz, Litwin-Kumar & Abbott 2018, arXiv:1812.06488"
-
-    def __post_init__(self):
-        check_distribution(self.distribution)
 
     def magnitude(self, name: str, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> State:
         """Draw |M|."""
-        drawn = zero_mean_noise(self.distribution, weight.shape, weight, generator)
-        return {MAGNITUDE + name: drawn.abs_().mul_(deviation)}
+        return {MAGNITUDE + name: self.drawn(weight, deviation, generator)}

@@ -1,4 +1,4 @@
-"""Batch random sign symmetry: the weights' signs, with random magnitudes."""
+"""Sign symmetry with random magnitudes, fixed or drawn anew for each batch."""
 
 import pytest
 import torch
@@ -9,16 +9,19 @@ from brainalign.networks.untrained import seeded
 from brainalign.rules import find_rule
 from brainalign.rules.feedback_alignment import FEEDBACK
 from brainalign.rules.sign_symmetry_batch_random import BatchRandomSignSymmetry
+from brainalign.rules.sign_symmetry_fixed_random import FixedRandomSignSymmetry
 from brainalign.tasks import Batch
 from brainalign.training.angles import angle
+
+pytestmark = pytest.mark.parametrize("kind", [BatchRandomSignSymmetry, FixedRandomSignSymmetry])
 
 
 def magnitudes(state):
     return {name: each.clone() for name, each in state.items() if name.startswith("magnitude.")}
 
 
-def test_signs_are_those_of_the_weights_at_every_step(stack, teacher, update):
-    network, task, rule = stack((30, 20, 16, 5)), teacher(), BatchRandomSignSymmetry()
+def test_signs_are_those_of_the_weights_at_every_step(kind, stack, teacher, update):
+    network, task, rule = stack((30, 20, 16, 5)), teacher(), kind()
     generator = torch.Generator().manual_seed(0)
     state = rule.init(network, task, generator)
     drawn, start = magnitudes(state), network.head.weight.detach().sign()
@@ -32,7 +35,7 @@ def test_signs_are_those_of_the_weights_at_every_step(stack, teacher, update):
         expected, _ = update(find_rule("feedback_alignment"), network, task, batch, by_hand)
         assert all(torch.equal(given[name], expected[name]) for name in expected)
         same = [torch.equal(each, drawn[name]) for name, each in magnitudes(state).items()]
-        assert not any(same), step
+        assert set(same) == {kind is FixedRandomSignSymmetry}, step
         drawn = magnitudes(state)
         with torch.no_grad():
             for name, change in given.items():
@@ -43,9 +46,9 @@ def test_signs_are_those_of_the_weights_at_every_step(stack, teacher, update):
 
 
 @pytest.mark.parametrize(("distribution", "expected"), [("gaussian", 50.5), ("uniform", 41.4)])
-def test_angle_to_weights_of_the_same_distribution(distribution, expected, stack, regression, update):
+def test_angle_to_weights_of_the_same_distribution(kind, distribution, expected, stack, regression, update):
     network, task = stack((12, 400, 400, 6)), regression()
-    rule = BatchRandomSignSymmetry(distribution=distribution, scale=0.5)
+    rule = kind(distribution=distribution, scale=0.5)
     draw = torch.randn if distribution == "gaussian" else torch.rand
     drawn = draw(400, 400, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     with torch.no_grad():
@@ -57,8 +60,8 @@ def test_angle_to_weights_of_the_same_distribution(distribution, expected, stack
     assert float(matrix.norm() / weight.norm()) == pytest.approx(0.5, rel=0.01)
 
 
-def test_is_backprop_where_the_weights_are_the_feedback(stack, teacher, update):
-    network, task, rule = stack((30, 20, 16, 5)), teacher(), BatchRandomSignSymmetry()
+def test_is_backprop_where_the_weights_are_the_feedback(kind, stack, teacher, update):
+    network, task, rule = stack((30, 20, 16, 5)), teacher(), kind()
     batch = next(task.held_out(30))
     state = rule.init(network, task, torch.Generator())
     generator = torch.Generator().manual_seed(3)
@@ -74,17 +77,17 @@ def test_is_backprop_where_the_weights_are_the_feedback(stack, teacher, update):
         torch.testing.assert_close(given[name], exact[name], rtol=1e-12, atol=1e-15)
 
 
-def test_a_residual_network_learns(teacher, update):
+def test_a_residual_network_learns(kind, teacher, update):
     with seeded(0):
         network = torchvision.models.resnet18(weights=None, num_classes=5)
     task, images = teacher(), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     object.__setattr__(task, "inputs", images)
     object.__setattr__(task, "targets", torch.tensor([0, 1, 2, 4]))
-    given, _ = update(BatchRandomSignSymmetry(), network, task, Batch(images, task.targets))
+    given, _ = update(kind(), network, task, Batch(images, task.targets))
     assert set(given) == {name for name, _ in network.named_parameters()}
     assert all(torch.isfinite(each).all() and each.any() for each in given.values())
 
 
-def test_a_distribution_that_does_not_exist():
+def test_a_distribution_that_does_not_exist(kind):
     with pytest.raises(UnknownNameError, match="Unknown distribution 'gauss'. Did you mean 'gaussian'"):
-        BatchRandomSignSymmetry(distribution="gauss")
+        kind(distribution="gauss")
