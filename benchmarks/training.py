@@ -66,7 +66,7 @@ def _against_backprop(small: bool) -> list[Row]:
     return [
         times_floor(
             f"training_{rule}",
-            f"convnet on 32 × 32 images, batches of {batch}, one step of {rule.replace('_', ' ')} with all "
+            f"convnet on 32 × 32 images, batches of {batch}, one step of {rule} with all "
             "checks: against a step of backprop in plain torch",
             runs[rule].seconds / STEPS,
             floor,
@@ -88,7 +88,7 @@ def _against_count(small: bool) -> list[Row]:
         rows.append(
             times_floor(
                 f"training_{rule}",
-                f"{network} on 32 × 32 images, batches of {batch}, one step of {rule.replace('_', ' ')}: "
+                f"{network} on 32 × 32 images, batches of {batch}, one step of {rule}: "
                 f"against its multiply-adds ({per_step:.2f} of backprop's) at the speed of backprop's",
                 runs["ours"].seconds / STEPS,
                 per_step * runs["bare"].seconds / STEPS,
@@ -118,7 +118,7 @@ def _against_loop(small: bool) -> list[Row]:
             times_faster(
                 f"training_{kind.name}",
                 f"mlp:hidden=20 on 8 × 8 images, batches of {batch}, {samples} perturbations of "
-                f"{kind.name.replace('_', ' ')} at once: against one by one",
+                f"{kind.name} at once: against one by one",
                 runs["ours"].seconds / STEPS,
                 runs["loop"].seconds / STEPS,
                 VECTORISED_TARGET,
