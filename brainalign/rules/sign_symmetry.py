@@ -64,7 +64,7 @@ class SignSymmetry(LearningRule):
                 weight = parameters[each.name].detach()
                 state |= self.magnitude(each.name, weight, self.scale * _deviation(weight), generator)
         if self.normalise:
-            state |= starting_norms(network, [each.name for each in maps])
+            state |= starting_norms(network, [m.name for m in maps if parameters[m.name].requires_grad])
         return state
 
     @abstractmethod

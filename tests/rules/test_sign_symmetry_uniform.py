@@ -166,3 +166,11 @@ def test_a_residual_network_learns(teacher, update):
     assert set(given) == {name for name, _ in network.named_parameters()}
     assert len(state) == 20
     assert all(torch.isfinite(each).all() and each.any() for each in given.values())
+
+
+def test_fixed_weights_are_not_normalised(stack, teacher):
+    network, task, rule = stack((30, 20, 16, 5)), teacher(), UniformSignSymmetry(normalise=True)
+    network.blocks[0].linear.weight.requires_grad_(False)
+    state = rule.init(network, task, torch.Generator())
+    norms = {name for name in state if name.startswith("norm.")}
+    assert norms == {"norm.blocks.1.linear.weight", "norm.head.weight"}
