@@ -1,0 +1,1 @@
+"""What happens over learning: stages of curves, how weights move, and the paths representations take."""
