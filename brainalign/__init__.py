@@ -28,6 +28,7 @@ from brainalign.metrics import error_consistency, find_metric, image_level_consi
 from brainalign.networks import Preprocessing, load_network
 from brainalign.probing import Representation, probe
 from brainalign.training import Run, train
+from brainalign.trajectory.find_stages import find_stages, stage_table
 
 __all__ = [
     "BrainalignError",
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate",
     "figures",
     "find_metric",
+    "find_stages",
     "image_level_consistency",
     "load_network",
     "load_recording",
@@ -58,5 +60,6 @@ __all__ = [
     "score",
     "searchlight",
     "sphere_groups",
+    "stage_table",
     "train",
 ]

@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from brainalign.cli import decode, fetch, list_, partition, quickstart, run, score, train
+from brainalign.cli import decode, fetch, list_, partition, quickstart, run, score, stages, train
 from brainalign.cli.terminal import errors
 from brainalign.errors import AlignmentError, BrainalignError, FetchError, ResponsesError, TrainingError
 
@@ -24,6 +24,7 @@ app.command("fetch")(fetch.fetch)
 app.command("score")(score.score)
 app.command("train")(train.train)
 app.command("run")(run.run)
+app.command("stages")(stages.stages)
 app.command("partition")(partition.partition)
 app.command("decode")(decode.decode)
 

@@ -2,5 +2,6 @@
 
 from brainalign.figures.layer_profile import layer_profile
 from brainalign.figures.learning_curves import learning_curves
+from brainalign.figures.stage_chart import stage_chart
 
-__all__ = ["layer_profile", "learning_curves"]
+__all__ = ["layer_profile", "learning_curves", "stage_chart"]
