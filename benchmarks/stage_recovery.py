@@ -119,14 +119,14 @@ def recover(name: str, runs: int) -> dict[str, str | float]:
                 low, high = found[f"{measure}_low"].values, found[f"{measure}_high"].values
                 held[measure].append((low <= value) & (value <= high))
     counts = np.array(counts)
-    row = {
+    row: dict[str, str | float] = {
         "data": "SIMULATED",
         "truth": name,
         "runs": runs,
-        "with_stages": (counts > 0).mean(),
-        "right_number": (counts == len(truth.gains)).mean(),
+        "with_stages": float((counts > 0).mean()),
+        "right_number": float((counts == len(truth.gains)).mean()),
     }
-    return row | {f"{name}_held": np.mean(each) if each else np.nan for name, each in held.items()}
+    return row | {f"{name}_held": float(np.mean(each)) if each else np.nan for name, each in held.items()}
 
 
 def main() -> None:

@@ -48,10 +48,15 @@ class Setting:
 SETTINGS = {
     "backprop": Setting("backprop", 128, 300, (0.03, 0.1, 0.3, 1.0, 3.0)),
     "weight_perturbation": Setting(
-        "weight_perturbation:samples=16", 128, 6000, (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), "backprop", 16
+        "weight_perturbation:samples=16", 128, 6000, (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), "backprop", 16
     ),
     "evolution_strategies": Setting(
-        "evolution_strategies:samples=16,sigma=0.001", 128, 6000, (1e-6, 3e-6, 1e-5, 3e-5, 1e-4), "backprop", 16
+        "evolution_strategies:samples=16,sigma=0.001",
+        128,
+        6000,
+        (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+        "backprop",
+        16,
     ),
     "backprop, one image": Setting("backprop", 1, 3000, (0.003, 0.01, 0.03, 0.1, 0.3)),
     "node_perturbation": Setting(

@@ -18,9 +18,9 @@ def fetch(
         for part in recording_names(name):
             recording = load_recording(part)
             said = recording.provenance
-            sizes = ", ".join(
-                f"{region} {tuple(recording[region].sizes.values())}" for region in recording.regions
-            )
-            output.print(f"[bold]{part}[/]: {sizes}", highlight=False)
+            held = [f"{region} {tuple(recording[region].sizes.values())}" for region in recording.regions]
+            if (table := recording.behaviour) is not None:
+                held.append(f"behaviour, {len(table)} rows of {table['subject'].nunique()} subjects")
+            output.print(f"[bold]{part}[/]: {', '.join(held)}", highlight=False)
         if said:
             output.print(f"  cite: {said.citation}\n  licence: {said.licence}", highlight=False)

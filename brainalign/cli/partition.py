@@ -46,6 +46,7 @@ def partition(
     if pixels and PIXELS in globs:
         raise BrainalignError(f"A group is named {PIXELS!r} already; rename it, or use --no-pixels.")
     recording = load_recording(on)
+    recording.require_regions()
     if recording.stimuli is None or recording.stimuli.images is None:
         raise NeedsError(f"Recording {recording.name!r} comes without images, so no network can be shown them.")
     region = only_region(recording, region)

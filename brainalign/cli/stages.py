@@ -13,16 +13,19 @@ from brainalign.errors import BrainalignError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from brainalign.trajectory.curves import Curve
 
 FIGURES = (".pdf", ".png", ".svg")
 MOST_IN_FULL = 40
+MEASURES = ("onset", "half_time", "width", "gain")
+NO_STAGE, NOT_TESTABLE = "no stage", "not testable"
 
 
 def stages(
     source: Annotated[
-        Path, typer.Argument(help="A run's or an experiment's folder, a scores.nc, or a training.csv.")
+        Path, typer.Argument(help="A run's or an experiment's folder, a table of scores, or a training.csv.")
     ],
     only: Annotated[
         list[str] | None,
@@ -75,17 +78,33 @@ def _curves(source: Path) -> "Iterator[Curve]":
             f"There is nothing at {source}. Give a folder that `brainalign train` or `brainalign run` wrote, "
             "or a table of scores over training."
         )
-    paths = [source / "training.csv", source / "scores.nc"] if source.is_dir() else [source]
-    paths = [path for path in paths if path.exists()]
+    scores = source / "scores.nc" if (source / "scores.nc").exists() else source / "scores.csv"
+    paths = (
+        [path for path in (source / "training.csv", scores) if path.exists()] if source.is_dir() else [source]
+    )
     if not paths:
-        raise BrainalignError(f"{source} holds neither a training.csv nor a scores.nc; it is no run's folder.")
+        raise BrainalignError(f"{source} holds neither a training.csv nor scores; it is no run's folder.")
     for path in paths:
         if path.suffix == ".nc":
             yield from score_curves(load_scores(path))
-        elif path.suffix == ".csv":
-            yield from training_curves(pd.read_csv(path))
+        elif path.suffix != ".csv":
+            raise BrainalignError(
+                f"{path} is neither a table of scores (.nc, .csv) nor one of training (.csv)."
+            )
+        elif "raw" in (table := pd.read_csv(path)):
+            yield from score_curves(_texts(table))
         else:
-            raise BrainalignError(f"{path} is neither a table of scores (.nc) nor one of training (.csv).")
+            yield from training_curves(table)
+
+
+def _texts(table: "pd.DataFrame") -> "xr.Dataset":
+    """Make a table of scores of one that was read from CSV, where an empty label reads as NaN."""
+    import xarray as xr
+
+    from brainalign.compare.scores import LABELS
+
+    texts = {name: table[name].astype(object).where(table[name].notna(), "") for name in LABELS}
+    return xr.Dataset.from_dataframe(table.assign(**texts))
 
 
 def _chosen(curves: "list[Curve]", only: list[str]) -> "list[Curve]":
@@ -107,27 +126,26 @@ def _chosen(curves: "list[Curve]", only: list[str]) -> "list[Curve]":
 
 
 def _show(table: "pd.DataFrame") -> None:
-    """Print a row a stage; of many curves without, how many and why the first."""
-    every = table.to_dict("records")
-    without = [row for row in every if not row["n_stages"]]
+    """Print a row a stage, then the curves without stages."""
+    rows = table.to_dict("records")
     names = ("rule", "task", "network", "region", "layer", "metric", "quantity")
     labels = [name for name in names if name in table and len(set(table[name])) > 1] or ["quantity"]
-    rows = [
-        (
-            ", ".join(str(row[name]) for name in labels if row[name]),
-            str(row["verdict"]),
-            *(_with_interval(row, measure) for measure in ("onset", "half_time", "width", "gain")),
-        )
-        for row in every
-        if row["n_stages"] or len(every) <= MOST_IN_FULL
-    ]
-    if rows:
+
+    def curve(row: dict) -> str:
+        return ", ".join(str(row[name]) for name in labels if row[name])
+
+    found = [(curve(row), *(_with_interval(row, each) for each in MEASURES)) for row in rows if row["n_stages"]]
+    if found:
         caption = "steps; width: from the onset, a tenth of the gain, to nine tenths"
-        show("Stages", ("curve", "verdict", "onset", "half-time", "width", "gain"), rows, caption)
-    for verdict in dict.fromkeys(row["verdict"] for row in without):
-        reasons = [row["reason"] for row in without if row["verdict"] == verdict]
-        curves = f"{len(reasons)} curve{'s' * (len(reasons) != 1)}"
-        output.print(f"{verdict}: {curves}; the first: {reasons[0]}", highlight=False)
+        show("Stages", ("curve", "onset", "half-time", "width", "gain"), found, caption)
+    for verdict in (NO_STAGE, NOT_TESTABLE):
+        without = [row for row in rows if row["verdict"] == verdict]
+        if without:
+            output.print(
+                f"{verdict}: {len(without)} of {len({curve(row) for row in rows})} curves", highlight=False
+            )
+        for row in without[:MOST_IN_FULL]:
+            output.print(f"  {curve(row)}: {row['reason']}", highlight=False, soft_wrap=True)
     intervals = sorted(set(table["interval"]) - {"none: no stage"})
     if intervals:
         output.print(f"intervals: {'; '.join(intervals)}", highlight=False)
@@ -135,6 +153,4 @@ def _show(table: "pd.DataFrame") -> None:
 
 def _with_interval(row: dict, measure: str) -> str:
     value, low, high = (float(row[name]) for name in (measure, f"{measure}_low", f"{measure}_high"))
-    if value != value:
-        return "–"
     return f"{value:.3g}" if low != low else f"{value:.3g} [{low:.3g}, {high:.3g}]"

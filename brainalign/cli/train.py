@@ -18,6 +18,9 @@ def train(
     task: Annotated[str, typer.Option(help="TASK:IMAGES with options.")] = "classification:digits",
     rule: Annotated[str, typer.Option(help="Learning rule, with options.")] = "backprop",
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order of images and rule.")] = 0,
+    initial: Annotated[
+        str | None, typer.Option(help="Run to start from: DIR or DIR@STEP; its read-out may differ.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Epochs, in place of steps; 10 by default.")] = None,
     optimizer: Annotated[
@@ -36,6 +39,7 @@ def train(
 
     options = {
         "seed": seed,
+        "initial": initial,
         "optimizer": optimizer,
         "layer_costs": layer_cost or (),
         "cost_weight": cost_weight,

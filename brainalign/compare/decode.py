@@ -182,6 +182,7 @@ def _with_labels(
         regions = dict.fromkeys(recording["region"].values.tolist())
         parts = {region: recording.isel(unit=recording["region"].values == region) for region in regions}
         recording = Recording("responses", responses=parts)
+    recording.require_regions()
     metadata = None if recording.stimuli is None else recording.stimuli.metadata
     if isinstance(labels, str):
         return recording, metadata, labels

@@ -11,6 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from brainalign.compare.candidates import Candidate, TrainedNetwork, TrainingRun, candidates
+from brainalign.compare.committed import CommittedRegion
 from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
 from brainalign.compare.problems import Problem, make_problems, raise_unmet
 from brainalign.compare.rows import score_network
@@ -53,11 +54,15 @@ class Evaluation:
         Paired differences between networks at their committed layers.
     details
         Values per unit or per subject behind each row.
+    committed
+        Of each region and metric that can be compared, the networks' outcomes behind `differences`, with their
+        bootstrap samples.
     """
 
     scores: xr.Dataset
     differences: pd.DataFrame
     details: pd.DataFrame
+    committed: tuple[CommittedRegion, ...] = ()
 
     def save(self, path: str | Path) -> list[Path]:
         """Write the table (netCDF and CSV) and, beside it, the differences and the details (CSV)."""
@@ -97,7 +102,7 @@ def evaluate(
         for networks that are not controls. Metrics that need single units (`one_to_one`, `soft_matching`)
         keep all features of a network in memory, and out of the cache.
     n_resamples
-        Bootstrap samples behind each interval.
+        Bootstrap samples behind each interval; with 0 there are no intervals.
     seed
         Seed of splits of repeats, of halves of stimuli, and of bootstrap samples.
 
@@ -120,7 +125,7 @@ def evaluate(
         problems = [[each for each in some if each.comparison] or some for some in problems]
     if len(found) == 1:
         raise_unmet(problems[0])
-    rows, details, differences = [], [], []
+    rows, details, committed_regions = [], [], []
     options = {
         "reduction": reduction,
         "batch_size": batch_size,
@@ -145,13 +150,17 @@ def evaluate(
                 details += new_details
                 if committed is not None and compared[network.identity[:-1]] is network:
                     entered.append(Entry(network.label, network.seed, committed))
-        differences += [
-            _labelled(recording.name, problem, entered)
+        committed_regions += [
+            _committed(recording.name, problem, entered)
             for problem, entered in zip(of_recording, entries, strict=True)
+            if problem.comparison is not None
         ]
     attrs = _attributes(found, chosen, n_resamples, seed, reduction)
     return Evaluation(
-        make_scores(rows, attrs), _stacked(differences, LABELS + DIFFERENCES), _stacked(details, DETAILS)
+        make_scores(rows, attrs),
+        _stacked([_labelled(each) for each in committed_regions], LABELS + DIFFERENCES),
+        _stacked(details, DETAILS),
+        tuple(committed_regions),
     )
 
 
@@ -213,6 +222,7 @@ def _metrics(names) -> list[Metric]:
 
 def _shown(recording: Recording) -> StimulusSet:
     """Stimuli of a recording that some region answers, sorted by id, so that their order changes nothing."""
+    recording.require_regions()
     if recording.stimuli is None or recording.stimuli.images is None:
         raise NeedsError(
             f"Recording {recording.name!r} comes without images, so no network can be shown its stimuli. "
@@ -229,13 +239,17 @@ def _marked(row: dict, recording: Recording) -> dict:
     return row | {"note": "; ".join(["SIMULATED", *filter(None, [row["note"]])])}
 
 
-def _labelled(recording: str, problem: Problem, entries: Sequence[Entry]) -> pd.DataFrame:
-    if problem.comparison is None:
-        return pd.DataFrame()
-    table = paired_differences(entries, problem.comparison.resamples)
-    labels = (recording, problem.region, problem.metric.name)
-    for place, (name, value) in enumerate(zip(LABELS, labels, strict=True)):
-        table.insert(place, name, value)
+def _committed(recording: str, problem: Problem, entries: Sequence[Entry]) -> CommittedRegion:
+    comparison = problem.comparison
+    assert comparison is not None
+    of_region = (recording, problem.region, problem.metric.name, comparison.facts.stimuli)
+    return CommittedRegion(*of_region, comparison.resamples, tuple(entries))
+
+
+def _labelled(region: CommittedRegion) -> pd.DataFrame:
+    table = paired_differences(region.entries, region.resamples)
+    for place, name in enumerate(LABELS):
+        table.insert(place, name, getattr(region, name))
     return table
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from brainalign.compare.comparison import Facts, Outcome, mean_over_splits
 from brainalign.compare.patterns import NO_REPEATS, Patterns, find_patterns
 from brainalign.compare.resampling import Resamples, fit_share, weighted_correlation
-from brainalign.compare.splits import commitment_split, labels, train_test_splits
+from brainalign.compare.splits import N_SPLITS, commitment_split, labels, train_test_splits
 from brainalign.errors import NeedsError
 from brainalign.metrics.reliability import split_half_reliability
 
@@ -35,11 +35,13 @@ class Fold:
     choose: Int[Array, " choose"]
 
 
-def draw_folds(stimuli: Sequence[str], metadata: pd.DataFrame | None, seed: int) -> list[Fold]:
+def draw_folds(
+    stimuli: Sequence[str], metadata: pd.DataFrame | None, seed: int, n_splits: int = N_SPLITS
+) -> list[Fold]:
     """Split stimuli, sorted by id, as `train_test_splits` and `commitment_split` do."""
     generator = np.random.default_rng(seed)
     groups = labels(metadata, "image", stimuli)
-    splits = train_test_splits(len(stimuli), labels(metadata, "stratum", stimuli), groups)
+    splits = train_test_splits(len(stimuli), labels(metadata, "stratum", stimuli), groups, n_splits)
     return [Fold(train, np.sort(test), *commitment_split(train, generator, groups)) for train, test in splits]
 
 
@@ -50,6 +52,8 @@ class HeldOutUnits:
     ----------
     responses, owner, n_resamples, seed, metadata
         As every comparison takes them.
+    n_splits
+        Number of splits of the stimuli.
 
     Attributes
     ----------
@@ -69,6 +73,7 @@ class HeldOutUnits:
         n_resamples: int,
         seed: int,
         metadata: pd.DataFrame | None = None,
+        n_splits: int = N_SPLITS,
     ):
         patterns = find_patterns(responses, owner)
         self.patterns, self.reliability, ceiling, notes = _reliable(patterns, owner, seed)
@@ -81,7 +86,7 @@ class HeldOutUnits:
             ceiling=ceiling,
             notes=notes,
         )
-        self.folds = draw_folds(stimuli, metadata, seed)
+        self.folds = draw_folds(stimuli, metadata, seed, n_splits)
         share = fit_share([(fold.train, fold.test) for fold in self.folds])
         self.resamples = Resamples.draw(n_resamples, len(stimuli), 0, seed, fit_share=share)
 

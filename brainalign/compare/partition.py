@@ -233,6 +233,7 @@ def _responses(
 
 def only_region(recording: Recording, region: str | None) -> str:
     """Give the region named, or the only one that there is."""
+    recording.require_regions()
     if region is None and len(recording.regions) > 1:
         raise BrainalignError(
             f"Recording {recording.name!r} has {len(recording.regions)} regions; name one of "

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from brainalign.compare.comparison import Outcome
 from brainalign.compare.held_out import HeldOutUnits, centred_blocks
+from brainalign.compare.splits import N_SPLITS
 from brainalign.metrics.metric import Metric
 from brainalign.probing import Representation
 
@@ -34,7 +35,8 @@ class Predictivity:
         metadata: pd.DataFrame | None = None,
     ):
         self._kernel = metric.kernel
-        self._units = HeldOutUnits(responses, owner, n_resamples, seed, metadata)
+        n_splits = int(str(metric.options.get("n_splits", N_SPLITS)))
+        self._units = HeldOutUnits(responses, owner, n_resamples, seed, metadata, n_splits)
         self.facts, self.resamples = self._units.facts, self._units.resamples
 
     def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:

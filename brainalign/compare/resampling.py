@@ -63,9 +63,11 @@ class Resamples:
         fit_share: float = 0.0,
         of_pairs: bool = False,
     ) -> "Resamples":
-        """Draw stimuli, and subjects where there are three or more, with replacement."""
-        if n_resamples < 2:
-            raise BrainalignError(f"{n_resamples} bootstrap samples give no interval; ask for 1000 or so.")
+        """Draw stimuli, and subjects where there are three or more, with replacement; none for no interval."""
+        if n_resamples < 0 or n_resamples == 1:
+            raise BrainalignError(
+                f"{n_resamples} bootstrap samples give no interval; ask for 1000 or so, or 0 to do without."
+            )
         generator = np.random.default_rng(seed)
         stimuli = generator.multinomial(n_stimuli, np.full(n_stimuli, 1 / n_stimuli), n_resamples)
         subjects = None

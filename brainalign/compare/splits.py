@@ -20,9 +20,12 @@ FEWEST = 4
 
 
 def train_test_splits(
-    n_stimuli: int, strata: np.ndarray | None = None, groups: np.ndarray | None = None
+    n_stimuli: int,
+    strata: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    n_splits: int = N_SPLITS,
 ) -> list[Split]:
-    """Ten random splits of 90 % training and 10 % test stimuli, Brain-Score's.
+    """Ten random splits of 90 % training and 10 % test stimuli, Brain-Score's, or the first few of them.
 
     `StratifiedShuffleSplit` where strata are given, else `ShuffleSplit`, both with ``random_state=1``;
     rows are taken to be sorted by stimulus id, so that the order of a recording's rows changes
@@ -36,6 +39,8 @@ def train_test_splits(
         What the shares of are kept in training and test set, such as the object shown.
     groups
         Which rows show the same: a training stimulus of a test stimulus's group is left out.
+    n_splits
+        How many.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def train_test_splits(
     """
     n_test = max(int(np.ceil(HELD_OUT * n_stimuli)), SMALLEST_TEST)
     if strata is None:
-        splits = ShuffleSplit(N_SPLITS, test_size=n_test, random_state=1).split(np.empty(n_stimuli))
+        splits = ShuffleSplit(n_splits, test_size=n_test, random_state=1).split(np.empty(n_stimuli))
     else:
         names, counts = np.unique(strata, return_counts=True)
         if counts.min() < 2:
@@ -57,7 +62,7 @@ def train_test_splits(
                 f"Stratum {str(names[counts.argmin()])!r} holds a single stimulus, which cannot be both in "
                 "training and in test sets; join it to another stratum, or leave the column 'stratum' out."
             )
-        stratified = StratifiedShuffleSplit(N_SPLITS, test_size=max(n_test, len(names)), random_state=1)
+        stratified = StratifiedShuffleSplit(n_splits, test_size=max(n_test, len(names)), random_state=1)
         splits = stratified.split(np.empty(n_stimuli), strata)
     return [(_enough(_apart(train, test, groups)), test) for train, test in splits]
 

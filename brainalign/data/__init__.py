@@ -1,5 +1,6 @@
 """Stimuli, responses and recordings: the ground that both wings stand on."""
 
+from brainalign.data.behaviour import check_behaviour
 from brainalign.data.card import Card, read_card
 from brainalign.data.cards import find_card, list_cards
 from brainalign.data.fetch import fetch_card, fetch_file
@@ -14,6 +15,7 @@ __all__ = [
     "Provenance",
     "Recording",
     "StimulusSet",
+    "check_behaviour",
     "check_rdms",
     "check_responses",
     "fetch_card",

@@ -57,6 +57,10 @@ class CardPart(_Section):
     n_stimuli: int | None = None
     repeats: bool | None = None
     """Whether stimuli were shown more than once, so that there is a noise ceiling."""
+    n_subjects: int | None = None
+    """Subjects of a table of behaviour."""
+    n_rows: int | None = None
+    """Rows of a table of behaviour."""
 
 
 class CardStimuli(_Section):

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 import xarray as xr
 
+from brainalign.data.behaviour import check_behaviour
 from brainalign.data.responses import check_rdms, check_responses
 from brainalign.data.stimuli import StimulusSet
-from brainalign.errors import AlignmentError, ResponsesError
+from brainalign.errors import AlignmentError, NeedsError, ResponsesError
 from brainalign.names import unknown_name
 
 
@@ -25,7 +26,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Responses, or dissimilarity matrices, of one or more regions to one stimulus set.
+    """Responses, or dissimilarity matrices, of one or more regions to one stimulus set; or behaviour alone.
 
     Parameters
     ----------
@@ -39,14 +40,14 @@ class Recording:
         For each region dissimilarity matrices that `check_rdms` accepts. Similarity judgements are
         the region ``behaviour``.
     behaviour
-        Choices, one row a trial, where there are any.
+        Choices, one row a trial, where there are any: a table that `check_behaviour` accepts.
     provenance
         Species, method, citation, licence, and whether the data are simulated.
 
     Raises
     ------
     ResponsesError
-        No region at all, or one region under both `responses` and `rdms`.
+        Neither a region nor behaviour, or one region under both `responses` and `rdms`.
     AlignmentError
         A region names stimuli that the stimulus set does not hold.
     """
@@ -60,9 +61,16 @@ class Recording:
 
     def __post_init__(self):
         twice = set(self.responses) & set(self.rdms)
-        if twice or not self.regions:
-            problem = f"gives {sorted(twice)} both responses and RDMs" if twice else "has no region"
+        if twice or (not self.regions and self.behaviour is None):
+            problem = (
+                f"gives {sorted(twice)} both responses and RDMs" if twice else "has no region and no behaviour"
+            )
             raise ResponsesError(f"Recording {self.name!r} {problem}.")
+        if self.behaviour is not None:
+            try:
+                check_behaviour(self.behaviour)
+            except ResponsesError as error:
+                raise ResponsesError(f"Recording {self.name!r}: {error}") from error
         for region in self.regions:
             check = check_responses if region in self.responses else check_rdms
             try:
@@ -89,7 +97,17 @@ class Recording:
             return self.responses[region]
         if region in self.rdms:
             return self.rdms[region]
+        self.require_regions()
         raise unknown_name(f"region of {self.name}", region, self.regions)
+
+    def require_regions(self) -> None:
+        """Raise a `NeedsError` if behaviour is all there is: no layer can be held against it."""
+        if not self.regions:
+            raise NeedsError(
+                f"Recording {self.name!r} holds behaviour alone: there is nothing neural to score. Make "
+                "learning curves of it (`brainalign.trajectory.behaviour.learning_curves`), or choose a "
+                "recording of a brain area (`brainalign list recordings`)."
+            )
 
     def only(self, region: str) -> "Recording":
         """Make the same recording with one region left."""

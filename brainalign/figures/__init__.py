@@ -2,6 +2,7 @@
 
 from brainalign.figures.layer_profile import layer_profile
 from brainalign.figures.learning_curves import learning_curves
+from brainalign.figures.paths import path_plane
 from brainalign.figures.stage_chart import stage_chart
 
-__all__ = ["layer_profile", "learning_curves", "stage_chart"]
+__all__ = ["layer_profile", "learning_curves", "path_plane", "stage_chart"]

@@ -124,8 +124,12 @@ def relative_alphas(train_gram: Float[Array, "train train"], n_alphas: int) -> F
     return np.logspace(-5, 5, n_alphas) * mean_eigenvalue
 
 
-def ridge(n_alphas: int = 41) -> Metric:
-    """Linear predictivity by ridge regression, the penalty chosen per unit by leave-one-out."""
+def ridge(n_alphas: int = 41, n_splits: int = 10) -> Metric:
+    """Linear predictivity by ridge regression, the penalty chosen per unit by leave-one-out.
+
+    ``n_alphas`` penalties, over ``n_splits`` splits of the stimuli: fewer of either are for long series of
+    networks, where the same splits serve all.
+    """
 
     def kernel(train_gram: Array, cross_gram: Array, responses: Array) -> Array:
         alphas = relative_alphas(train_gram, n_alphas)
@@ -142,7 +146,7 @@ def ridge(n_alphas: int = 41) -> Metric:
         chance=0.0,
         label="Pearson r, ridge, median over units",
         citation="Hoerl & Kennard 1970; leave-one-out: Golub, Heath & Wahba 1979",
-        options={"n_alphas": n_alphas},
+        options={"n_alphas": n_alphas, "n_splits": n_splits},
     )
 
 

@@ -63,6 +63,20 @@ Metrics = Annotated[
 ]
 
 
+FEWEST_RESAMPLES = 100
+"""Bootstrap samples that make an interval."""
+
+
+class Full(_Section):
+    """Checkpoints that are scored in full: ``[full]``, where the others are scored by cheaper means."""
+
+    steps: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Checkpoints, by their steps."""
+    metrics: Metrics
+    """What they are compared by besides ``metrics``."""
+    resamples: Annotated[int, Field(ge=FEWEST_RESAMPLES)] = 1000
+
+
 class Experiment(_Section):
     """What is trained, and what it is held against."""
 
@@ -83,7 +97,10 @@ class Experiment(_Section):
     """For all recordings, or a table of those for each."""
     layers: list[str] | None = None
     """Names or globs; a network's blocks by default."""
-    resamples: Annotated[int, Field(ge=100)] = 1000
+    resamples: Annotated[int, Field(ge=0)] = 1000
+    """Bootstrap samples behind each interval; with 0 there are none."""
+    full: Full | None = None
+    """Controls are always scored in full."""
     controls: bool = True
     """Whether pixels and the Gabor bank are scored too."""
     search: Search | None = None
@@ -103,16 +120,29 @@ class Experiment(_Section):
             raise ValueError("`steps` and `epochs` say the same thing; leave one out")
         return self
 
+    @field_validator("resamples")
+    @classmethod
+    def _none_or_many(cls, given: int) -> int:
+        if 0 < given < FEWEST_RESAMPLES:
+            raise ValueError(f"{given} bootstrap samples; {FEWEST_RESAMPLES} or more make an interval, 0 none")
+        return given
+
     @model_validator(mode="after")
     def _metrics_for_each(self) -> "Experiment":
-        if isinstance(self.metrics, dict) and set(self.metrics) != set(self.recordings):
-            odd = ", ".join(sorted(set(self.metrics) ^ set(self.recordings)))
-            raise ValueError(f"`metrics` and `recordings` must name the same recordings; one alone names {odd}")
+        for metrics in (self.metrics, self.full.metrics if self.full else []):
+            if isinstance(metrics, dict) and set(metrics) != set(self.recordings):
+                odd = ", ".join(sorted(set(metrics) ^ set(self.recordings)))
+                raise ValueError(
+                    f"`metrics` and `recordings` must name the same recordings; one alone names {odd}"
+                )
         return self
 
-    def metrics_of(self, recording: str) -> list[str]:
-        """Give the metrics by which a recording is compared."""
-        return self.metrics[recording] if isinstance(self.metrics, dict) else self.metrics
+    def metrics_of(self, recording: str, full: bool = False) -> list[str]:
+        """Give the metrics by which a recording is compared, at the other checkpoints or in full."""
+        found = _metrics_of(self.metrics, recording)
+        if full and self.full:
+            found = list(dict.fromkeys([*found, *_metrics_of(self.full.metrics, recording)]))
+        return found
 
     def rule_settings(self) -> dict[str, RuleSettings]:
         """Give each rule with its settings."""
@@ -127,3 +157,7 @@ class Experiment(_Section):
             for task in self.tasks
             if (fault := combination_fault(network, task, rule))
         ]
+
+
+def _metrics_of(metrics: Metrics, recording: str) -> list[str]:
+    return metrics[recording] if isinstance(metrics, dict) else metrics

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from brainalign.errors import BrainalignError
 from brainalign.files import content_hash
 from brainalign.networks.gabor import SMALLEST_IMAGE
 from brainalign.sweep.experiment import Experiment
@@ -171,18 +172,24 @@ def _steps(experiment: Experiment, task: str) -> int:
 
 def _scores_of(experiment: Experiment, runs: Sequence[TrainingCell]) -> list[ScoringCell]:
     makers = [_Scoring.of(experiment, recording) for recording in experiment.recordings]
+    in_full = [_Scoring.of(experiment, recording, full=True) for recording in experiment.recordings]
     steps = {(run.steps, run.checkpoints): checkpoint_steps(run.steps, run.checkpoints) for run in runs}
+    full_steps = set(experiment.full.steps) if experiment.full else set()
+    for there in steps.values():
+        if full_steps - set(there):
+            absent, given = (", ".join(map(str, each)) for each in (sorted(full_steps - set(there)), there))
+            raise BrainalignError(f"`full.steps` names {absent}; checkpoints of a run are at steps {given}.")
     return [
         make.checkpoint(run, step)
         for run in runs
         for step in steps[run.steps, run.checkpoints]
-        for make in makers
+        for make in (in_full if step in full_steps else makers)
     ]
 
 
 def _controls(experiment: Experiment) -> list[ScoringCell]:
     """Give pixels and the Gabor bank at each size at which networks see images."""
-    makers = [_Scoring.of(experiment, recording) for recording in experiment.recordings]
+    makers = [_Scoring.of(experiment, recording, full=True) for recording in experiment.recordings]
     sizes = sorted({task_facts(task).image_size for task in experiment.tasks})
     cells = []
     for control in CONTROLS:
@@ -206,13 +213,13 @@ class _Scoring:
     resamples: int
 
     @classmethod
-    def of(cls, experiment: Experiment, recording: str) -> "_Scoring":
+    def of(cls, experiment: Experiment, recording: str, full: bool = False) -> "_Scoring":
         facts: dict = {
             "recording": recording,
             "identity": recording_identity(recording),
-            "metrics": tuple(experiment.metrics_of(recording)),
+            "metrics": tuple(experiment.metrics_of(recording, full)),
             "layers": None if experiment.layers is None else tuple(experiment.layers),
-            "resamples": experiment.resamples,
+            "resamples": experiment.full.resamples if full and experiment.full else experiment.resamples,
         }
         return cls(key_of("score", facts), **facts)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from brainalign.errors import BrainalignError
 from brainalign.names import unknown_name
 from brainalign.rules import find_rule, rule_name
-from brainalign.sweep.experiment import Experiment, RuleSettings, Search
+from brainalign.sweep.experiment import Experiment, Full, RuleSettings, Search
 from brainalign.sweep.lines import Path as KeyPath
 from brainalign.sweep.lines import closest_line, line_numbers
 
@@ -101,7 +101,9 @@ def _fault(error: Mapping[str, Any], lines: dict[KeyPath, int]) -> tuple[int, st
 
 
 def _keys_at(place: KeyPath) -> list[str]:
-    section = {"search": Search, "rules": RuleSettings}.get(str(place[0]) if place else "", Experiment)
+    section = {"search": Search, "rules": RuleSettings, "full": Full}.get(
+        str(place[0]) if place else "", Experiment
+    )
     return list(section.model_fields)
 
 

@@ -111,11 +111,11 @@ class Tables:
 
     def _attributes(self, stimuli: Mapping[str, str]) -> dict[str, object]:
         cards = {name: find_card(name)[0].provenance for name in self.experiment.recordings}
-        named = [self.experiment.metrics_of(recording) for recording in self.experiment.recordings]
+        named = [self.experiment.metrics_of(recording, True) for recording in self.experiment.recordings]
         metrics = [find_metric(name) for name in dict.fromkeys(sum(named, []))]
         return {
             "title": f"Scores of the experiment {self.experiment.name}",
-            "interval": f"95 % t-interval of raw from {self.experiment.resamples} bootstrap samples",
+            "interval": _interval_in_words(self.experiment),
             "seed": 0,
             "reduction": "whole",
             "simulated": int(any(card.simulated for card in cards.values())),
@@ -152,3 +152,12 @@ def _is_written(folder: Path, wanted: str) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _interval_in_words(experiment: Experiment) -> str:
+    words = "95 % t-interval of raw from {} bootstrap samples"
+    if experiment.full is None:
+        return words.format(experiment.resamples) if experiment.resamples else "none"
+    steps = ", ".join(map(str, experiment.full.steps))
+    elsewhere = words.format(experiment.resamples) if experiment.resamples else "none"
+    return f"{words.format(experiment.full.resamples)} at steps {steps} and of controls; elsewhere {elsewhere}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainalign.errors import UnknownNameError
+from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.tasks.autoencoding import Autoencoding, DenoisingAutoencoding
 from brainalign.tasks.classification import Classification
@@ -12,12 +12,16 @@ from brainalign.tasks.contrastive import Contrastive
 from brainalign.tasks.image_task import ImageTask, options_of
 from brainalign.tasks.images import load_images
 from brainalign.tasks.next_frame import NextFrame
+from brainalign.tasks.orientation import Orientation
 from brainalign.tasks.penalised_autoencoding import ContractiveAutoencoding, SparseAutoencoding
 from brainalign.tasks.rotation import Rotation
+from brainalign.tasks.singular_modes import LinearRegression, SemanticHierarchy, SingularModes
 from brainalign.tasks.task import Task
 from brainalign.tasks.variational_autoencoding import VariationalAutoencoding
 
-TASKS: dict[str, Mapping[str, type[ImageTask]]] = {
+Kind = type[ImageTask] | type[LinearRegression]
+
+TASKS: dict[str, Mapping[str, Kind]] = {
     "classification": {"": Classification},
     "rotation": {"": Rotation},
     "autoencoding": {
@@ -29,6 +33,8 @@ TASKS: dict[str, Mapping[str, type[ImageTask]]] = {
     },
     "contrastive": {"": Contrastive},
     "next_frame": {"": NextFrame},
+    "orientation": {"": Orientation},
+    "singular_modes": {"teacher": SingularModes, "hierarchy": SemanticHierarchy},
 }
 """Each task's kinds by the value of its option ``variant``, the default first; one alone has no such option."""
 
@@ -108,8 +114,10 @@ def find_task(name: str, **overrides: object) -> Task:
     fields: dict = {options[option].name: value for option, value in given.items()}
     fields |= {options[field].name if field in options else field: value for field, value in overrides.items()}
     _check_fields(kind, fields)
-    if "images" not in fields:
-        fields["images"] = load_images(image_set, fields.get("size") or None)
+    if issubclass(kind, ImageTask) and "images" not in fields:
+        fields["images"] = load_images(image_set or DEFAULT_IMAGES, fields.get("size") or None)
+    elif image_set and not issubclass(kind, ImageTask):
+        raise BrainalignError(f"Task {key!r} has no images; leave {image_set!r} out.")
     return kind(**fields)
 
 
@@ -117,11 +125,11 @@ def _parts(text: str) -> tuple[str, str]:
     """Part a name's image set from its options; either may be missing."""
     first, _, rest = text.partition(",")
     if "=" in first and not Path(first).expanduser().is_dir():
-        return DEFAULT_IMAGES, text
-    return first or DEFAULT_IMAGES, rest
+        return "", text
+    return first, rest
 
 
-def _kind(key: str, text: str) -> tuple[type[ImageTask], str]:
+def _kind(key: str, text: str) -> tuple[Kind, str]:
     """Give the kind of task that the option ``variant`` names, and the options without it."""
     kinds = TASKS[key]
     variant, rest = next(iter(kinds)), []
@@ -136,7 +144,7 @@ def _kind(key: str, text: str) -> tuple[type[ImageTask], str]:
     return kinds[variant], ",".join(rest)
 
 
-def _check_fields(kind: type[ImageTask], fields: Mapping[str, object]) -> None:
+def _check_fields(kind: Kind, fields: Mapping[str, object]) -> None:
     unknown = set(fields) - set(kind.__dataclass_fields__)
     if unknown:
         raise UnknownNameError(
@@ -144,9 +152,9 @@ def _check_fields(kind: type[ImageTask], fields: Mapping[str, object]) -> None:
         )
 
 
-def _defaults(kind: type[ImageTask]) -> dict[str, object]:
+def _defaults(kind: Kind) -> dict[str, object]:
     return {option: field.default for option, field in options_of(kind).items()}
 
 
-def _summary(kind: type[ImageTask]) -> str:
+def _summary(kind: Kind) -> str:
     return (kind.__doc__ or "").strip().partition("\n")[0]

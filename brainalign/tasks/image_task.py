@@ -211,7 +211,7 @@ class ImageTask(Task):
         return Preprocessing(self.images.size, mean, std)
 
 
-def options_of(kind: type[ImageTask]) -> dict[str, dataclasses.Field]:
+def options_of(kind: type[Task]) -> dict[str, dataclasses.Field]:
     """Give the options of a kind of task, in their order, by their name after the task's."""
     return {
         field.metadata.get("option", field.name): field

@@ -37,6 +37,8 @@ class Settings:
         Images at most, each of training and held-out ones, that a checkpoint is measured on; 0 for all.
     n_outputs, image_size, mean, std, scale
         What the task asked of the network, so that it can be built again without the images.
+    initial
+        What another run's weights are that training started from; empty for weights drawn under the seed.
     """
 
     network: str
@@ -56,6 +58,7 @@ class Settings:
     std: tuple[float, ...]
     scale: float
     activation: str
+    initial: str = ""
 
     @property
     def shape(self) -> Shape:

@@ -20,6 +20,7 @@ from brainalign.rules import LearningRule, find_rule, rule_name
 from brainalign.tasks import Schedule, Task, find_task, parse_layer_cost
 from brainalign.tasks.total_cost import answers_of
 from brainalign.training.checkpoint_file import checkpoint_steps, load_checkpoint
+from brainalign.training.initial import start_from
 from brainalign.training.loop import run_loop
 from brainalign.training.optimizers import Optimizer, find_optimizer
 from brainalign.training.run import Run
@@ -38,6 +39,7 @@ def train(
     rule: str | LearningRule = "backprop",
     *,
     seed: int = 0,
+    initial: str | Path | None = None,
     steps: int | None = None,
     epochs: int | float | None = None,
     optimizer: str | None = None,
@@ -66,6 +68,9 @@ def train(
         Name of the learning rule, with options.
     seed
         Seed of the weights, of the order of the images, and of the rule's random numbers.
+    initial
+        Another run, ``DIR`` (its last checkpoint) or ``DIR@STEP``, whose weights the network starts from. A
+        read-out of another shape is drawn anew, and so is what the rule keeps beside the network.
     steps, epochs
         Length of training; 10 epochs unless one of them is given.
     optimizer
@@ -114,6 +119,8 @@ def train(
         set_preprocessing(module, task.preprocessing)
     name = str(network) if template is None else f"module {type(module).__name__}"
     settings = _settings(name, task, rule, seed, n_steps, chosen, tuple(at), evaluate_on)
+    if initial is not None:
+        settings = dataclasses.replace(settings, initial=start_from(module, str(initial)))
     _check_layers(module, task)
     folder = _folder(out, settings, template)
     # Whatever cannot be trained is refused before the folder is claimed.

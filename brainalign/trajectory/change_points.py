@@ -36,9 +36,10 @@ def change_points(
     Returns
     -------
     xarray.Dataset
-        Along ``part``: ``begin`` and ``end`` (steps of its first and last checkpoint), ``slope`` (of the curve, from the first to the last
-        checkpoint in log steps being 1) with ``slope_low`` and ``slope_high`` (95 % t-interval over seeds, from
-        five on) and ``kind``: plateau where that interval holds 0, rise, fall, or unknown without interval.
+        Along ``part``: ``begin`` and ``end`` (steps of its first and last checkpoint), ``slope`` (of the curve,
+        from the first to the last checkpoint in log steps being 1) with ``slope_low`` and ``slope_high`` (95 %
+        t-interval over seeds, from five on) and ``kind``: plateau where that interval holds 0, rise, fall, or
+        unknown without interval.
 
     Examples
     --------

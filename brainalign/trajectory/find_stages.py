@@ -27,7 +27,8 @@ def find_stages(
     power law in steps and in their logarithm. (An exponential in steps looks like a stage on checkpoints at
     equal ratios.) Noise is taken as correlated from one checkpoint to the next. Stages are found where the
     Bayesian information criterion of the mean curve is lower with them by 20 than under every course without;
-    of several stages, each further one must lower it by 8. Both were set by simulation (``benchmarks``).
+    of several stages, each further one must lower it by 8. Both were set by simulation (``benchmarks``). Seeds
+    must share them: from five seeds on, the interval of each stage's gain must not hold 0.
 
     Onset, half-time and end of a stage are where a tenth, half and nine tenths of its gain are done; they are
     fitted again to the curve of each seed (and subject). Values are means over these; intervals are 95 %

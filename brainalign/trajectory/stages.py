@@ -14,8 +14,8 @@ MARGIN = 20.0
 """By how much the information criterion of stages must be below that of every course without."""
 PENALTY = 8.0
 """What each further stage costs beyond its parameters, since its place was searched for."""
-CHECKPOINTS_A_STAGE = 8
-"""Stages are looked for up to one in so many checkpoints."""
+CHECKPOINTS_A_STAGE, MOST_STAGES = 8, 4
+"""Stages are looked for up to one in so many checkpoints, and up to so many."""
 MEASURES = ("onset", "half_time", "width", "gain")
 UNITS = {"onset": "steps", "half_time": "steps", "width": "steps", "gain": "units of the curve"}
 STAGES, NO_STAGE, NOT_TESTABLE = "stages", "no stage", "not testable"
@@ -44,21 +44,30 @@ def stages_of(
     mean = curves.mean((0, 1))
     if np.ptp(mean) == 0:
         return _nothing(NO_STAGE, "the curve is constant", curves, left_out)
-    null, staged = best_null(mean, steps), best_staged(mean, steps)
-    margin = null.bic - _criterion(staged)
-    facts = {"best_without": null.family.name, "margin": margin, "clock": _clock(staged)}
-    if margin < MARGIN:
-        reason = (
-            f"{null.family.name} explains the curve as well: {staged.family.name} would have to be ahead by "
-            f"{MARGIN:g} (BIC), and are by {margin:.1f}"
-        )
-        return _nothing(NO_STAGE, reason, curves, left_out).assign_attrs(facts)
-    found = _measured(staged, curves, steps, None if resamples is None else resamples[:, kept])
-    count = staged.family.n_terms
-    reason = f"{staged.family.name}, ahead of {null.family.name} by {margin:.1f} (BIC)"
-    return found.assign_attrs(
-        verdict=STAGES, reason=reason, n_stages=count, n_checkpoints_left_out=left_out, **facts
+    null, ranked = best_null(mean, steps), ranked_stages(mean, steps)
+    drawn = None if resamples is None else resamples[:, kept]
+    facts = {
+        "best_without": null.family.name,
+        "margin": null.bic - _criterion(ranked[0]),
+        "clock": _clock(ranked[0]),
+    }
+    name, reason = ranked[0].family.name, ""
+    for staged in ranked:
+        margin = null.bic - _criterion(staged)
+        if margin < MARGIN:
+            break
+        found = _measured(staged, curves, steps, drawn)
+        if ((found["gain_low"] <= 0) & (found["gain_high"] >= 0)).any():
+            reason = reason or f"the seeds do not share the {name} of their mean: a gain's interval holds 0"
+            continue
+        reason = f"{staged.family.name}, ahead of {null.family.name} by {margin:.1f} (BIC)"
+        facts |= {"margin": margin, "clock": _clock(staged), "n_stages": staged.family.n_terms}
+        return found.assign_attrs(verdict=STAGES, reason=reason, n_checkpoints_left_out=left_out, **facts)
+    reason = reason or (
+        f"{null.family.name} explains the curve as well: {name} would have to be ahead by {MARGIN:g} (BIC), "
+        f"and are by {facts['margin']:.1f}"
     )
+    return _nothing(NO_STAGE, reason, curves, left_out).assign_attrs(facts)
 
 
 def best_null(curve: Float[np.ndarray, " checkpoint"], steps: Float[np.ndarray, " checkpoint"]) -> Fit:
@@ -66,11 +75,13 @@ def best_null(curve: Float[np.ndarray, " checkpoint"], steps: Float[np.ndarray, 
     return min((fit(each, curve) for each in null_families(steps)), key=lambda each: each.bic)
 
 
-def best_staged(curve: Float[np.ndarray, " checkpoint"], steps: Float[np.ndarray, " checkpoint"]) -> Fit:
-    """Give the likeliest sum of stages on either clock, by BIC and what each further stage costs."""
-    counts = range(1, len(steps) // CHECKPOINTS_A_STAGE + 1)
+def ranked_stages(
+    curve: Float[np.ndarray, " checkpoint"], steps: Float[np.ndarray, " checkpoint"]
+) -> list[Fit]:
+    """Give sums of stages on either clock, the likeliest first, by BIC and what each further stage costs."""
+    counts = range(1, min(len(steps) // CHECKPOINTS_A_STAGE, MOST_STAGES) + 1)
     families = [stages_family(steps, kind, n_stages) for kind in CLOCKS for n_stages in counts]
-    return min((fit(each, curve) for each in families), key=_criterion)
+    return sorted((fit(each, curve) for each in families), key=_criterion)
 
 
 def _criterion(found: Fit) -> float:
@@ -120,9 +131,9 @@ def _measure(times: Float[np.ndarray, "*each stage 3"], name: str, kind: str, st
 
 
 def _back(values: np.ndarray, name: str, kind: str, steps: np.ndarray) -> np.ndarray:
-    """Give a measure in its units."""
+    """Give a measure in its units; no time is before the first checkpoint."""
     if name in ("onset", "half_time"):
-        return step_at(values, steps, kind)
+        return step_at(np.maximum(values, 0.0), steps, kind)
     return np.exp(values) if name == "width" else values
 
 

@@ -7,6 +7,7 @@ import xarray as xr
 
 from brainalign.cli import main
 
+MISSING = ("recording", "subject", "network", "metric", "task")
 STEPS = 2.0 ** np.arange(26) - 1
 
 
@@ -57,7 +58,7 @@ def test_curves_can_be_chosen_and_kept_as_netcdf(folder, monkeypatch, capsys):
     ("words", "message"),
     [
         (["nowhere"], "There is nothing at"),
-        (["."], "neither a training.csv nor a scores.nc"),
+        (["."], "neither a training.csv nor scores"),
         (["training.csv", "--only", "region"], "is not LABEL=GLOB"),
         (["training.csv", "--only", "quantity=angle"], "No curve has quantity=angle; there are accuracy, loss"),
         (["training.csv", "--out", "stages.txt"], "let the name end in .csv or .nc"),
@@ -71,8 +72,19 @@ def test_bad_usage_says_what_to_do(folder, monkeypatch, capsys, words, message):
     assert code == 2 and message in said
 
 
+def test_scores_in_csv_are_read_as_scores(folder, monkeypatch, capsys):
+    table = pd.read_csv(folder / "training.csv").rename(columns={"step": "checkpoint", "accuracy": "raw"})
+    table.assign(score=np.nan, region="V4", layer="head", **dict.fromkeys(MISSING, "")).to_csv(
+        folder / "scores.csv"
+    )
+    (folder / "training.csv").unlink()
+    code, words = call(monkeypatch, capsys, folder, "--out", folder / "stages.csv")
+    found = pd.read_csv(folder / "stages.csv")
+    assert code == 0 and found["region"].tolist() == ["V4"] and found["verdict"].tolist() == ["stages"]
+
+
 def test_a_short_run_is_not_testable(folder, monkeypatch, capsys):
     table = pd.read_csv(folder / "training.csv").query("step < 500")
     table.to_csv(folder / "training.csv", index=False)
     code, words = call(monkeypatch, capsys, folder)
-    assert code == 0 and "not testable: 2 curves; the first: 9 checkpoints" in words
+    assert code == 0 and "not testable: 2 of 2 curves loss: 9 checkpoints" in words

@@ -202,7 +202,15 @@ def test_nothing_given_raises(make_recording, make_network, kind):
         score(things["network"], things["recording"], things["metric"], **QUICK)
 
 
-@pytest.mark.parametrize("n_resamples", [0, 1])
-def test_no_interval_without_samples(make_recording, make_network, n_resamples):
-    with pytest.raises(BrainalignError, match="bootstrap samples give no interval"):
-        score(("a", make_network()), make_recording(), "cka", n_resamples=n_resamples)
+def test_one_sample_gives_no_interval(make_recording, make_network):
+    with pytest.raises(BrainalignError, match="1 bootstrap samples give no interval"):
+        score(("a", make_network()), make_recording(), "cka", n_resamples=1)
+
+
+@pytest.mark.parametrize("metric", ["cka", "rsa", "ridge", "ridge:n_splits=2,n_alphas=5"])
+def test_without_samples_there_are_values_without_intervals(make_recording, make_network, metric):
+    networks = [("a", make_network()), ("b", make_network(seed=1))]
+    bare, full = (evaluate(networks, make_recording(), metric, n_resamples=n) for n in (0, 30))
+    np.testing.assert_allclose(bare.scores["raw"], full.scores["raw"], rtol=1e-12)
+    assert bare.scores["low"].isnull().all() and full.scores["low"].notnull().any()
+    assert bare.differences["p"].isna().all()

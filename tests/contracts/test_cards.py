@@ -66,7 +66,8 @@ def test_bibtex_is_whole_and_fits_the_citation(name):
     for entry in entries:
         assert entry.count("{") == entry.count("}")
         fields = dict(re.findall(r"(?m)^  (\w+) = \{(.+)\},?$", entry))
-        assert {"title", "author", "journal", "year", "doi"} <= set(fields)
+        assert {"title", "author", "year", "doi"} <= set(fields)
+        assert {"journal", "publisher"} & set(fields)
         assert re.fullmatch(r"10\.\d{4,5}/\S+", fields["doi"])
         surname = fields["author"].split(",")[0]
         assert surname in card.citation
@@ -95,7 +96,7 @@ def test_every_part_has_files_and_facts(name):
     for part, facts in CARDS[name].parts.items():
         assert _needed(CARDS[name], part)
         assert facts.description
-        assert facts.n_units and facts.n_stimuli
+        assert (facts.n_units and facts.n_stimuli) or (facts.n_subjects and facts.n_rows)
 
 
 @pytest.mark.data
@@ -119,6 +120,9 @@ def test_recording_is_what_its_card_declares(name, part, checksums):
     assert recording.name == card.recording_name(part)
     assert recording.provenance.citation == card.citation
     assert recording.provenance.licence == card.licence
+    if card.areas == ["behaviour"]:
+        _check_behaviour(recording, card.parts.get(part))
+        return
     assert recording.stimuli is not None
     assert recording.stimuli.degrees == card.degrees
     for area in card.areas:
@@ -127,6 +131,16 @@ def test_recording_is_what_its_card_declares(name, part, checksums):
         _check_facts(recording, card.parts[part])
     if recording.stimuli.images is not None:
         _check_images(recording.stimuli)
+
+
+def _check_behaviour(recording: Recording, facts: CardPart | None) -> None:
+    assert recording.regions == []
+    assert recording.stimuli is None
+    table = recording.behaviour
+    assert table is not None
+    assert {"subject", "correct"} <= set(table) or {"subject", "hand_angle"} <= set(table)
+    if facts:
+        assert (table["subject"].nunique(), len(table)) == (facts.n_subjects, facts.n_rows)
 
 
 def _check_facts(recording: Recording, facts: CardPart) -> None:

@@ -1,12 +1,13 @@
 """Recordings: regions, and stimuli that must be known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brainalign.data.recording import Provenance, Recording
 from brainalign.data.responses import make_rdms, make_responses
 from brainalign.data.stimuli import StimulusSet
-from brainalign.errors import AlignmentError, ResponsesError, UnknownNameError
+from brainalign.errors import AlignmentError, NeedsError, ResponsesError, UnknownNameError
 
 IDS = ["a", "b", "c"]
 V4 = make_responses(np.arange(6.0).reshape(3, 2), IDS, region="V4")
@@ -46,7 +47,7 @@ def test_stimuli_may_be_missing_altogether():
 @pytest.mark.parametrize(
     ("responses", "rdms", "message"),
     [
-        ({}, {}, "'lab' has no region"),
+        ({}, {}, "'lab' has no region and no behaviour"),
         ({"IT": V4}, {"IT": IT}, r"gives \['IT'\] both responses and RDMs"),
         ({"V4": V4.drop_vars("stimulus")}, {}, "'lab', region 'V4': .*lack the coordinate 'stimulus'"),
         ({}, {"IT": IT.rename(subject="person")}, "'lab', region 'IT': .*expected"),
@@ -62,3 +63,25 @@ def test_wrong_recording(responses, rdms, message):
 def test_answers_to_unknown_stimuli(responses, rdms):
     with pytest.raises(AlignmentError, match="'lab', region 'V4', answers 2 stimuli .* lacks, such as 'a'"):
         Recording("lab", StimulusSet.from_ids(["c", "d"]), responses, rdms)
+
+
+def test_behaviour_alone_is_a_recording_without_regions():
+    table = pd.DataFrame({"subject": ["rat"], "correct": [1.0]})
+    recording = Recording("rat", behaviour=table)
+    assert recording.regions == []
+    assert recording.behaviour is table
+    for ask in (recording.require_regions, lambda: recording["V4"], lambda: recording.only("V4")):
+        with pytest.raises(NeedsError, match="'rat' holds behaviour alone: there is nothing neural to score"):
+            ask()
+
+
+def test_behaviour_beside_a_region_stays_with_it():
+    table = pd.DataFrame({"subject": ["rat"], "correct": [1.0]})
+    recording = Recording("lab", STIMULI, {"V4": V4}, behaviour=table)
+    recording.require_regions()
+    assert recording.only("V4").behaviour is table
+
+
+def test_wrong_behaviour_names_the_recording():
+    with pytest.raises(ResponsesError, match="'rat': The table of behaviour does not say whose"):
+        Recording("rat", behaviour=pd.DataFrame({"correct": [1.0]}))

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from brainalign.errors import BrainalignError
 from brainalign.sweep import make_plan
 from brainalign.sweep.reading import parse_experiment
 
@@ -51,6 +52,28 @@ def test_only_what_a_change_concerns_gets_new_keys(old, new, runs_stay, scores_s
         keys = {cell.key for cell in getattr(before, kind) if getattr(cell, "run", "run")}
         kept = keys & {cell.key for cell in getattr(after, kind)}
         assert kept == (keys if stay else set())
+
+
+FULL = """[full]
+steps = [0, 100]
+metrics = ["ridge"]
+resamples = 100
+"""
+
+
+def test_some_checkpoints_and_the_controls_are_scored_in_full():
+    plan = planned(TEXT + "resamples = 0\n" + FULL)
+    assert {cell.step for cell in plan.scores if cell.resamples} == {-1, 0, 100}
+    for cell in plan.scores:
+        full = cell.step in (-1, 0, 100)
+        assert cell.metrics == (("rsa", "cka", "ridge") if full else ("rsa", "cka"))
+        assert cell.resamples == (100 if full else 0)
+    assert len({cell.key for cell in plan.cells}) == len(plan.cells)
+
+
+def test_full_steps_must_be_checkpoints():
+    with pytest.raises(BrainalignError, match="names 50, 99; checkpoints of a run are at steps 0, 1, "):
+        planned(TEXT + FULL.replace("[0, 100]", "[0, 50, 99]"))
 
 
 def test_a_search_makes_runs_of_its_own_and_the_rest_waits():

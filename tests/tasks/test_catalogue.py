@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from brainalign.errors import BrainalignError, UnknownNameError
-from brainalign.tasks import TASKS, Schedule, Task, find_task, list_tasks
+from brainalign.tasks import TASKS, ImageTask, Schedule, Task, find_task, list_tasks
 
 NAMES = [
     f"{key}:digits,variant={variant}" if variant not in ("", "plain") else f"{key}:digits"
     for key, kinds in TASKS.items()
-    for variant in kinds
+    for variant, kind in kinds.items()
+    if issubclass(kind, ImageTask)
 ]
 
 
@@ -41,7 +42,8 @@ def test_names_are_read_and_written_alike(written, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_keeps_to_the_contract(name):
     task = find_task(name)
-    assert isinstance(task, Task) and task.name == name and len(task.categories) == 10
+    assert isinstance(task, Task) and task.name == name
+    assert len(task.categories) == (2 if name == "orientation:digits" else 10)
     channels, size = task.preprocessing.channels, task.preprocessing.size
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * size**2, task.n_outputs))
     for batch in (next(task.batches(torch.Generator())), next(task.held_out(20)), next(task.seen(20))):

@@ -76,6 +76,13 @@ def test_a_stage_is_found_when_it_happens(kind):
     assert found["onset_by_seed"].sizes == {"seed": 5, "stage": 1}
 
 
+def test_long_curves_are_no_harder():
+    steps = np.arange(220.0)
+    curve = 1 / (1 + np.exp(-(steps - 60) / 6)) - 0.5 / (1 + np.exp(-(steps - 150) / 8))
+    found = ba.find_stages(curve + 0.03 * np.random.default_rng(0).normal(size=(5, 220)), steps)
+    np.testing.assert_allclose(found["half_time"], [60, 150], atol=2)
+
+
 def test_several_stages_come_in_order_with_their_signs():
     found = ba.find_stages(staged(times=(0.1, 0.3, 0.6, 0.85), gains=(1.0, -0.5)), STEPS)
     np.testing.assert_allclose(found["gain"], [1.0, -0.5], atol=0.05)
