@@ -1,6 +1,6 @@
 """How often stages are found where there are some, and invented where there are none (SIMULATED curves).
 
-``python benchmarks/stage_recovery.py [--runs 200] [--out benchmarks/stage_recovery.csv]``
+``python benchmarks/stage_recovery.py [--runs 400] [--out benchmarks/stage_recovery.csv]``
 
 Curves of five seeds at the 24 checkpoints of ``analyses/cifar10_rules``, rising by 1 in all, with first-order
 autoregressive noise (standard deviation 0.02, correlation 0.5; 0.9 where said) of each seed's own. Seeds differ
@@ -132,7 +132,7 @@ def recover(name: str, runs: int) -> dict[str, str | float]:
 def main() -> None:
     """Simulate each truth, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("stage_recovery.csv"))
     parser.add_argument("--truths", nargs="*", default=list(TRUTHS))
     arguments = parser.parse_args()

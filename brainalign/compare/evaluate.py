@@ -13,7 +13,7 @@ from tqdm import tqdm
 from brainalign.compare.candidates import Candidate, TrainedNetwork, TrainingRun, candidates
 from brainalign.compare.committed import CommittedRegion
 from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
-from brainalign.compare.problems import Problem, make_problems, raise_unmet
+from brainalign.compare.problems import Prepare, Problem, make_problems, raise_unmet
 from brainalign.compare.rows import score_network
 from brainalign.compare.scores import make_scores, save_scores, versions
 from brainalign.data import Recording, StimulusSet, load_recording
@@ -85,6 +85,7 @@ def evaluate(
     precision: str = "single",
     cache: bool = True,
     device: str | None = None,
+    prepare: Prepare = make_problems,
 ) -> Evaluation:
     """Score networks against recordings, and compare the networks with each other.
 
@@ -105,6 +106,9 @@ def evaluate(
         Bootstrap samples behind each interval; with 0 there are no intervals.
     seed
         Seed of splits of repeats, of halves of stimuli, and of bootstrap samples.
+    prepare
+        Makes a recording's regions ready for metrics; for callers that keep what it gives from one call to the
+        next.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def evaluate(
     compared = {each.identity[:-1]: each for each in entrants}
     chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
     stimuli = [_shown(recording) for recording in found]
-    problems = [make_problems(recording, chosen, n_resamples, seed) for recording in found]
+    problems = [prepare(recording, chosen, n_resamples, seed) for recording in found]
     if metrics is None:
         # Of several defaults those that a recording allows; all, with the reasons, if it allows none.
         problems = [[each for each in some if each.comparison] or some for some in problems]

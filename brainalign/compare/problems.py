@@ -41,6 +41,10 @@ class Problem:
     unmet: str = ""
 
 
+Prepare = Callable[[Recording, Sequence[Metric], int, int], list[Problem]]
+"""Takes a recording, metrics, a number of bootstrap samples and a seed, as `make_problems` does."""
+
+
 def make_problems(
     recording: Recording, metrics: Sequence[Metric], n_resamples: int, seed: int
 ) -> list[Problem]:

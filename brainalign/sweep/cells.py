@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,9 +16,11 @@ from torch import nn
 
 from brainalign.compare import evaluate
 from brainalign.compare.candidates import Candidate
+from brainalign.compare.problems import Problem, make_problems
 from brainalign.compare.scores import COUNTS, LABELS, NUMBERS, TEXTS, VALUES
 from brainalign.data import Recording, load_recording
 from brainalign.errors import BrainalignError, NeedsError
+from brainalign.metrics import Metric, find_metric
 from brainalign.sweep.plan import Cell, ScoringCell, TrainingCell
 from brainalign.sweep.store import Store
 from brainalign.training import CheckpointError, DivergedError, Run, train
@@ -128,7 +131,12 @@ def _network(cell: ScoringCell, store: Store) -> nn.Module:
 
 def _rows(candidate: Candidate, recording: Recording, cell: ScoringCell) -> pd.DataFrame:
     """Score all metrics from one probe; one that the recording does not allow has a row that says so."""
-    options: dict = {"layers": cell.layers and list(cell.layers), "n_resamples": cell.resamples, "cache": False}
+    options: dict = {
+        "layers": cell.layers and list(cell.layers),
+        "n_resamples": cell.resamples,
+        "cache": False,
+        "prepare": _prepared,
+    }
     try:
         return _frame(candidate, recording, list(cell.metrics), options)
     except NeedsError:
@@ -167,3 +175,13 @@ def tabled(frame: pd.DataFrame) -> dict:
 def _recording(name: str, identity: str) -> Recording:
     """Load a recording, once for several cells; `identity` tells one that has changed."""
     return load_recording(name)
+
+
+def _prepared(recording: Recording, metrics: Sequence[Metric], n_resamples: int, seed: int) -> list[Problem]:
+    return _problems(recording, tuple(metric.name for metric in metrics), n_resamples, seed)
+
+
+@lru_cache(maxsize=4)
+def _problems(recording: Recording, names: tuple[str, ...], n_resamples: int, seed: int) -> list[Problem]:
+    """Make a recording's regions ready, once for several cells, whose metrics all come from names."""
+    return make_problems(recording, [find_metric(name) for name in names], n_resamples, seed)
