@@ -45,29 +45,25 @@ def stages_of(
     if np.ptp(mean) == 0:
         return _nothing(NO_STAGE, "the curve is constant", curves, left_out)
     null, ranked = best_null(mean, steps), ranked_stages(mean, steps)
-    drawn = None if resamples is None else resamples[:, kept]
-    facts = {
-        "best_without": null.family.name,
-        "margin": null.bic - _criterion(ranked[0]),
-        "clock": _clock(ranked[0]),
-    }
-    name, reason = ranked[0].family.name, ""
-    for staged in ranked:
-        margin = null.bic - _criterion(staged)
-        if margin < MARGIN:
-            break
+    best, drawn = ranked[0], None if resamples is None else resamples[:, kept]
+    facts = {"best_without": null.family.name, "n_checkpoints_left_out": left_out}
+    ahead = [each for each in ranked if null.bic - _criterion(each) >= MARGIN]
+    for staged in ahead:
         found = _measured(staged, curves, steps, drawn)
-        if ((found["gain_low"] <= 0) & (found["gain_high"] >= 0)).any():
-            reason = reason or f"the seeds do not share the {name} of their mean: a gain's interval holds 0"
-            continue
-        reason = f"{staged.family.name}, ahead of {null.family.name} by {margin:.1f} (BIC)"
-        facts |= {"margin": margin, "clock": _clock(staged), "n_stages": staged.family.n_terms}
-        return found.assign_attrs(verdict=STAGES, reason=reason, n_checkpoints_left_out=left_out, **facts)
-    reason = reason or (
-        f"{null.family.name} explains the curve as well: {name} would have to be ahead by {MARGIN:g} (BIC), "
-        f"and are by {facts['margin']:.1f}"
+        if not ((found["gain_low"] <= 0) & (found["gain_high"] >= 0)).any():
+            margin, n_stages = null.bic - _criterion(staged), staged.family.n_terms
+            reason = f"{staged.family.name}, ahead of {null.family.name} by {margin:.1f} (BIC)"
+            facts |= {"margin": margin, "clock": _clock(staged), "n_stages": n_stages}
+            return found.assign_attrs(verdict=STAGES, reason=reason, **facts)
+    margin = null.bic - _criterion(best)
+    reason = (
+        f"the seeds do not share the {best.family.name} of their mean: a gain's interval holds 0"
+        if ahead
+        else f"{null.family.name} explains the curve as well: {best.family.name} would have to be ahead by "
+        f"{MARGIN:g} (BIC), and are by {margin:.1f}"
     )
-    return _nothing(NO_STAGE, reason, curves, left_out).assign_attrs(facts)
+    nothing = _nothing(NO_STAGE, reason, curves, left_out)
+    return nothing.assign_attrs(margin=margin, clock=_clock(best), **facts)
 
 
 def best_null(curve: Float[np.ndarray, " checkpoint"], steps: Float[np.ndarray, " checkpoint"]) -> Fit:

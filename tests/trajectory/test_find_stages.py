@@ -125,6 +125,15 @@ def test_scale_and_offset_change_nothing_but_the_gain():
     np.testing.assert_allclose(other["gain"], -100 * one["gain"], rtol=0.02)
 
 
+def test_seeds_must_share_a_stage():
+    shared, own = staged(jitter=0.0), staged(jitter=0.0)
+    own[0] *= 5
+    own[1:] = own[1:, :1] + 0.02 * np.random.default_rng(1).normal(size=own[1:].shape)
+    assert ba.find_stages(shared, STEPS).attrs["verdict"] == "stages"
+    found = ba.find_stages(own, STEPS)  # one seed of five has it, and so has their mean
+    assert found.attrs["verdict"] == "no stage" and "the seeds do not share" in found.attrs["reason"]
+
+
 def test_fewer_than_five_seeds_have_no_interval():
     found = ba.find_stages(staged(n_seeds=4), STEPS)
     assert found.sizes["stage"] == 1 and np.isnan(found["onset_low"]).all()
