@@ -48,7 +48,7 @@ def with_verdicts(rows: Sequence[dict], significant: Sequence[str]) -> pd.DataFr
     verdicts = []
     for row, each, verdict in zip(rows, adjusted, significant, strict=True):
         if np.isnan(each):
-            verdict = f"not testable: {row['n_seeds']} seeds with values; {FEWEST} that differ are needed"
+            verdict = f"not testable: values of {row['n_seeds']} seeds; {FEWEST} that differ are needed"
         elif each >= 0.05:
             verdict = "tie"
         verdicts.append(verdict)

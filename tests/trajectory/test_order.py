@@ -59,7 +59,7 @@ def test_order_needs_seeds_and_curves_of_the_same_networks():
     few = [
         Curve(each.labels, each.values[:3], STEPS, SEEDS[:3]) for each in (curve(layer="a"), curve(layer="b"))
     ]
-    assert order_of(few)["verdict"][0].startswith("not testable: 3 seeds")
+    assert order_of(few)["verdict"][0].startswith("not testable: values of 3 seeds")
     with pytest.raises(BrainalignError, match="of one task; these are of classification, rotation"):
         order_of([curve(task="classification"), curve(task="rotation")])
     with pytest.raises(BrainalignError, match="two curves or more; 1"):
