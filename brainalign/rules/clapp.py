@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from brainalign.errors import NeedsError
 from brainalign.rules.local_heads import drawn, sample_answers
@@ -135,10 +136,13 @@ def hinge_gradient(
 def _moved(
     x: Float[Tensor, "sample channel row column"], farthest: int, generator: torch.Generator
 ) -> Float[Tensor, "sample channel row column"]:
-    n, channels, height, width = x.shape
-    moves = torch.randint(-farthest, farthest + 1, (2, n, 1), generator=generator)
-    rows = (torch.arange(height) + moves[0]).clamp(0, height - 1).to(x.device)
-    columns = (torch.arange(width) + moves[1]).clamp(0, width - 1).to(x.device)
-    sample = torch.arange(n, device=x.device)[:, None, None, None]
-    channel = torch.arange(channels, device=x.device)[None, :, None, None]
-    return x[sample, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    height, width = x.shape[2:]
+    moves = torch.randint(-farthest, farthest + 1, (2, len(x), 1), generator=generator)
+    padded = F.pad(x, [farthest] * 4, mode="replicate")
+    corners = (moves[:, :, 0] + farthest).T.tolist()
+    return torch.stack(
+        [
+            image[:, row : row + height, column : column + width]
+            for image, (row, column) in zip(padded, corners, strict=True)
+        ]
+    )
