@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FIGURES = (".pdf", ".png", ".svg")
 MOST_IN_FULL = 40
-MEASURES = ("onset", "half_time", "width", "gain")
-NO_STAGE, NOT_TESTABLE = "no stage", "not testable"
 
 
 def stages(
@@ -127,6 +125,8 @@ def _chosen(curves: "list[Curve]", only: list[str]) -> "list[Curve]":
 
 def _show(table: "pd.DataFrame") -> None:
     """Print a row a stage, then the curves without stages."""
+    from brainalign.trajectory.stages import MEASURES, NO_STAGE, NOT_TESTABLE
+
     rows = table.to_dict("records")
     names = ("rule", "task", "network", "region", "layer", "metric", "quantity")
     labels = [name for name in names if name in table and len(set(table[name])) > 1] or ["quantity"]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from brainalign.errors import BrainalignError
 from brainalign.trajectory.curves import LABELS, Curve, score_curves, training_curves
-from brainalign.trajectory.stages import MEASURES, NOT_TESTABLE, STAGES, stages_of
+from brainalign.trajectory.stages import MEASURES, NO_STAGE, NOT_TESTABLE, STAGES, stages_of
 
 PER_CURVE = ("verdict", "reason", "n_stages", "clock", "margin", "best_without", "interval")
 
@@ -101,7 +101,7 @@ def together(curves: Sequence[Curve], found: Sequence[xr.Dataset]) -> xr.Dataset
     )
     verdicts = [stages.attrs["verdict"] for stages in found]
     counts = {name: verdicts.count(name) for name in (STAGES, NOT_TESTABLE)}
-    verdict = STAGES if counts[STAGES] else NOT_TESTABLE if counts[NOT_TESTABLE] == len(parts) else "no stage"
+    verdict = STAGES if counts[STAGES] else NOT_TESTABLE if counts[NOT_TESTABLE] == len(parts) else NO_STAGE
     reason = f"{counts[STAGES]} of {len(parts)} curves have stages, {counts[NOT_TESTABLE]} are not testable"
     return table.assign_attrs(verdict=verdict, reason=reason)
 
