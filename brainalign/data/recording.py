@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from brainalign.data.behaviour import check_behaviour
+from brainalign.data.kinematics import check_kinematics, same_rows
 from brainalign.data.responses import check_rdms, check_responses
 from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import AlignmentError, NeedsError, ResponsesError
@@ -43,13 +44,17 @@ class Recording:
         Choices, one row a trial, where there are any: a table that `check_behaviour` accepts.
     provenance
         Species, method, citation, licence, and whether the data are simulated.
+    kinematics
+        How the arm, or a cursor, moved in the same trials, where that is known: an array that
+        `check_kinematics` accepts.
 
     Raises
     ------
     ResponsesError
         Neither a region nor behaviour, or one region under both `responses` and `rdms`.
     AlignmentError
-        A region names stimuli that the stimulus set does not hold.
+        A region names stimuli that the stimulus set does not hold, or the kinematics are of other
+        trials or stimuli than each of the regions.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Recording:
     rdms: Mapping[str, xr.DataArray] = field(default_factory=dict)
     behaviour: pd.DataFrame | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    kinematics: xr.DataArray | None = None
 
     def __post_init__(self):
         twice = set(self.responses) & set(self.rdms)
@@ -85,6 +91,21 @@ class Recording:
                         f"Recording {self.name!r}, region {region!r}, answers {len(strange)} stimuli that "
                         f"its stimulus set lacks, such as {strange[0]!r}."
                     )
+        if self.kinematics is not None:
+            self._check_kinematics(self.kinematics)
+
+    def _check_kinematics(self, kinematics: xr.DataArray) -> None:
+        try:
+            check_kinematics(kinematics)
+        except ResponsesError as error:
+            raise ResponsesError(f"Recording {self.name!r}: {error}") from error
+        if not any(same_rows(kinematics, self[region]) for region in self.regions):
+            rows = [f"{self[region]['stimulus'].size} for {region}" for region in self.regions]
+            raise AlignmentError(
+                f"Recording {self.name!r} has kinematics of {kinematics.shape[0]} rows ({kinematics.dims[0]}), "
+                f"which are the rows of none of its regions ({', '.join(rows)}). Give them the trials, or the "
+                "stimuli, of one region, in its order and with the same stimulus ids."
+            )
 
     @property
     def regions(self) -> list[str]:
@@ -110,8 +131,11 @@ class Recording:
             )
 
     def only(self, region: str) -> "Recording":
-        """Make the same recording with one region left."""
+        """Make the same recording with one region left, and the kinematics if they are of its rows."""
         kept = self[region]
+        moved = self.kinematics
+        if moved is not None and not same_rows(moved, kept):
+            moved = None
         if region in self.responses:
-            return replace(self, responses={region: kept}, rdms={})
-        return replace(self, responses={}, rdms={region: kept})
+            return replace(self, responses={region: kept}, rdms={}, kinematics=moved)
+        return replace(self, responses={}, rdms={region: kept}, kinematics=moved)
