@@ -14,7 +14,20 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-SCRIPTS = ("rdm", "pls", "ridge", "bootstrap", "resnet18", "vgg16", "wide", "scaling", "training", "sweep")
+SCRIPTS = (
+    "rdm",
+    "pls",
+    "ridge",
+    "bootstrap",
+    "resnet18",
+    "vgg16",
+    "wide",
+    "scaling",
+    "training",
+    "sweep",
+    "jpca",
+    "trajectory_cca",
+)
 
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings that hold OpenBLAS to kernels of another processor: they would slow NumPy, ours and peers' alike."""

@@ -1,8 +1,9 @@
 """Pictures of score tables; they compute no score."""
 
+from brainalign.figures.jpc_planes import jpc_planes
 from brainalign.figures.layer_profile import layer_profile
 from brainalign.figures.learning_curves import learning_curves
 from brainalign.figures.paths import path_plane
 from brainalign.figures.stage_chart import stage_chart
 
-__all__ = ["layer_profile", "learning_curves", "path_plane", "stage_chart"]
+__all__ = ["jpc_planes", "layer_profile", "learning_curves", "path_plane", "stage_chart"]

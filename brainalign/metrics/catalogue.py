@@ -7,15 +7,26 @@ from dataclasses import replace
 from brainalign.metrics.banded import ridge_banded
 from brainalign.metrics.canonical import pwcca, svcca
 from brainalign.metrics.cka import cka_metric
+from brainalign.metrics.condition_invariant import condition_invariant
 from brainalign.metrics.decoding import decoding
+from brainalign.metrics.direction_tuning import preferred_directions
+from brainalign.metrics.dynamical_similarity import dynamical_similarity
+from brainalign.metrics.jpca import jpca
+from brainalign.metrics.lagged_predictivity import ridge_lagged
 from brainalign.metrics.matching import one_to_one, soft_matching
 from brainalign.metrics.metric import Metric
+from brainalign.metrics.participation_ratio import participation_ratio
 from brainalign.metrics.pcr import pcr
 from brainalign.metrics.pls import pls
 from brainalign.metrics.procrustes import procrustes
 from brainalign.metrics.reverse import reverse_ridge
 from brainalign.metrics.ridge import ridge, ridge_fixed
 from brainalign.metrics.rsa import rsa
+from brainalign.metrics.subspaces import subspace_alignment
+from brainalign.metrics.tangling import tangling_metric
+from brainalign.metrics.trajectory_canonical import cca
+from brainalign.metrics.trajectory_procrustes import procrustes_trajectory
+from brainalign.metrics.trajectory_rsa import rsa_trajectory
 from brainalign.metrics.weighted_rsa import rsa_weighted
 from brainalign.names import read_options, snake_case, unknown_name
 
@@ -35,9 +46,20 @@ METRICS: dict[str, Callable[..., Metric]] = {
     "procrustes": procrustes,
     "svcca": svcca,
     "pwcca": pwcca,
+    "jpca": jpca,
+    "tangling": tangling_metric,
+    "participation_ratio": participation_ratio,
+    "subspace_alignment": subspace_alignment,
+    "condition_invariant": condition_invariant,
+    "preferred_directions": preferred_directions,
+    "dynamical_similarity": dynamical_similarity,
+    "ridge_lagged": ridge_lagged,
+    "cca": cca,
+    "procrustes_trajectory": procrustes_trajectory,
+    "rsa_trajectory": rsa_trajectory,
 }
 
-FROM_ZERO = frozenset({"procrustes:alpha"})
+FROM_ZERO = frozenset({"procrustes:alpha", "ridge_lagged:max_lag", "ridge_lagged:max_lead"})
 """Numbers that may be 0; all others are above."""
 
 

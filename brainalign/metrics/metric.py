@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Family = Literal[
-    "predictivity", "joint_predictivity", "reverse", "matching", "decoding", "rdm", "joint_rdm", "gram"
+    "predictivity",
+    "joint_predictivity",
+    "reverse",
+    "matching",
+    "decoding",
+    "rdm",
+    "joint_rdm",
+    "gram",
+    "dynamics",
+    "tuning",
+    "trajectory",
 ]
 Need = Literal["gram", "features", "responses", "rdm", "repeats", "time", "labels"]
 Invariance = Literal["rotation", "scaling", "translation"]
