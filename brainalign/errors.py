@@ -21,6 +21,10 @@ class TrainingError(BrainalignError):
     """Training that went wrong, or what it left behind that is not whole."""
 
 
+class DivergedError(TrainingError):
+    """Training gave weights or costs that are no numbers; the last good checkpoint stays."""
+
+
 class ResponsesError(BrainalignError):
     """Responses, dissimilarities or activations that cannot be compared as they are."""
 

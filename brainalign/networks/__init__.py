@@ -15,6 +15,7 @@ from brainalign.networks.preprocessing import (
     preprocessing_of,
     set_preprocessing,
 )
+from brainalign.networks.recurrent import LeakyNetwork, RecurrentNetwork
 from brainalign.networks.residual import ResNet20
 from brainalign.networks.trainable import Shape, check_network, check_trainable, make_network
 
@@ -26,10 +27,12 @@ __all__ = [
     "Layer",
     "LayeredNetwork",
     "LeNet",
+    "LeakyNetwork",
     "NetworkEntry",
     "NetworkName",
     "Pixels",
     "Preprocessing",
+    "RecurrentNetwork",
     "ResNet20",
     "Shape",
     "check_network",

@@ -79,6 +79,13 @@ def _make_own(name: str, argument: str, seed: int | None, image_size: int | None
     return make_network(full, Shape(Preprocessing(size), n_outputs=10), seed or 0)
 
 
+def _make_recurrent(name: str, argument: str, seed: int | None, image_size: int | None) -> nn.Module:
+    if image_size is not None:
+        raise BrainalignError(f"Network {name!r} sees no images, so it takes no image size.")
+    full = f"{name}:{argument}" if argument else name
+    return make_network(full, Shape(Preprocessing(1), n_outputs=2, n_inputs=3), seed or 0)
+
+
 def _make_control(
     control: Callable[..., nn.Module], argument: str, seed: int | None, image_size: int | None
 ) -> nn.Module:
@@ -131,6 +138,25 @@ FAMILIES: dict[str, Family] = {
     "resnet20": Family(
         NetworkEntry("resnet20", "small residual network, to be trained", "He et al. 2016"),
         partial(_make_own, "resnet20"),
+        weights="random",
+    ),
+    "rnn": Family(
+        NetworkEntry("rnn[:OPTIONS]", "recurrent network of leaky units, to be trained to move", "brainalign"),
+        partial(_make_recurrent, "rnn"),
+        weights="random",
+    ),
+    "gru": Family(
+        NetworkEntry("gru[:OPTIONS]", "gated recurrent units, to be trained to move", "Cho et al. 2014"),
+        partial(_make_recurrent, "gru"),
+        weights="random",
+    ),
+    "ei_rnn": Family(
+        NetworkEntry(
+            "ei_rnn[:OPTIONS]",
+            "excitatory and inhibitory leaky units, to be trained to move",
+            "Song et al. 2016",
+        ),
+        partial(_make_recurrent, "ei_rnn"),
         weights="random",
     ),
     "path.py": Family(

@@ -1,4 +1,4 @@
-"""Packages that only some networks need."""
+"""Packages that only some networks and bodies need."""
 
 import importlib
 from types import ModuleType
@@ -6,7 +6,7 @@ from types import ModuleType
 from brainalign.errors import BrainalignError
 
 
-def import_extra(package: str, extra: str, network: str) -> ModuleType:
+def import_extra(package: str, extra: str, user: str) -> ModuleType:
     """Import a package that one of brainalign's extras brings.
 
     Raises
@@ -20,6 +20,6 @@ def import_extra(package: str, extra: str, network: str) -> ModuleType:
         if error.name != package:
             raise
         raise BrainalignError(
-            f"Network {network!r} needs the package {package!r}, which is not installed. "
+            f"{user!r} needs the package {package!r}, which is not installed. "
             f'Install it with: pip install "brainalign[{extra}]"'
         ) from error

@@ -10,17 +10,23 @@ from torchvision import models
 from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, unknown_name
 from brainalign.networks.convnet import ConvNet
+from brainalign.networks.ei_rnn import EIRNN
 from brainalign.networks.factories import is_file_factory, make_from_file
+from brainalign.networks.gru import GRU
 from brainalign.networks.lenet import LeNet
 from brainalign.networks.mlp import MLP
 from brainalign.networks.preprocessing import Preprocessing, set_preprocessing
+from brainalign.networks.recurrent import RecurrentNetwork
 from brainalign.networks.residual import ResNet20
+from brainalign.networks.rnn import RNN
 from brainalign.networks.torchvision_networks import AS_WITH_WEIGHTS, torchvision_names
 from brainalign.networks.untrained import seeded
 
-OWN: dict[str, type[nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "lenet": LeNet, "resnet20": ResNet20}
+OF_IMAGES: dict[str, type[nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "lenet": LeNet, "resnet20": ResNet20}
+RECURRENT: dict[str, type[RecurrentNetwork]] = {"rnn": RNN, "gru": GRU, "ei_rnn": EIRNN}
+OWN: dict[str, type[nn.Module]] = OF_IMAGES | RECURRENT
 
-_SHAPE = ("image_size", "n_outputs", "n_channels")
+_SHAPE = ("image_size", "n_outputs", "n_channels", "n_inputs")
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,15 @@ class Shape:
     n_outputs
         Units of the read-out.
     activation
-        For networks whose name leaves it open.
+        For networks of images whose name leaves it open.
+    n_inputs
+        Inputs at each time step, for tasks of recurrent networks; 0 for tasks on images.
     """
 
     preprocessing: Preprocessing
     n_outputs: int
     activation: str = "relu"
+    n_inputs: int = 0
 
 
 def make_network(name: str, shape: Shape, seed: int = 0) -> nn.Module:
@@ -50,9 +59,10 @@ def make_network(name: str, shape: Shape, seed: int = 0) -> nn.Module:
     name
         ``mlp``, ``convnet``, ``lenet`` or ``resnet20``, with options after a colon
         (``mlp:hidden=500-300,activation=sigmoid``), ``torchvision:NAME``, or ``path.py:FACTORY`` (whose
-        network must take the task's images and give its outputs).
+        network must take the task's images and give its outputs); for tasks over time ``rnn``, ``gru`` or
+        ``ei_rnn``.
     shape
-        Images and outputs.
+        Images, or inputs at each time step, and outputs.
     seed
         Seed of the weights.
 
@@ -106,9 +116,19 @@ def _built(name: str, shape: Shape, seed: int) -> nn.Module:
             options["image_size"] = size
         return models.get_model(argument, weights=None, num_classes=shape.n_outputs, **options)
     options = _options(head, argument)
+    if head in RECURRENT:
+        if not shape.n_inputs:
+            raise BrainalignError(
+                f"Network {head!r} is recurrent and sees no images; give it a task over time."
+            )
+        return RECURRENT[head](shape.n_inputs, shape.n_outputs, **options)
+    if shape.n_inputs:
+        raise BrainalignError(
+            f"Network {head!r} is one of images; this task needs a recurrent one: {', '.join(RECURRENT)}."
+        )
     if "activation" in inspect.signature(OWN[head]).parameters:
         options.setdefault("activation", shape.activation)
-    return OWN[head](size, shape.n_outputs, shape.preprocessing.channels, **options)
+    return OF_IMAGES[head](size, shape.n_outputs, shape.preprocessing.channels, **options)
 
 
 def _options(head: str, text: str) -> dict:
@@ -127,13 +147,16 @@ def _options(head: str, text: str) -> dict:
 
 
 def check_network(network: nn.Module, name: str, shape: Shape) -> None:
-    """Show a network two blank images, and look at what it answers.
+    """Show a network two blank images, or two blank sequences, and look at what it answers.
 
     Raises
     ------
     BrainalignError
         It cannot be shown such images, or answers with another number of outputs.
     """
+    if shape.n_inputs:
+        _check_recurrent(network, name, shape)
+        return
     size, channels = shape.preprocessing.size, shape.preprocessing.channels
     training = network.training
     network.eval()
@@ -153,4 +176,18 @@ def check_network(network: nn.Module, name: str, shape: Shape) -> None:
     if found != (2, shape.n_outputs):
         raise BrainalignError(
             f"Network {name!r} answers two images with {found}; the task needs (2, {shape.n_outputs})."
+        )
+
+
+def _check_recurrent(network: nn.Module, name: str, shape: Shape) -> None:
+    if not isinstance(network, RecurrentNetwork):
+        raise BrainalignError(
+            f"Network {name!r} is not recurrent; this task needs a network with a state, such as "
+            f"{' or '.join(RECURRENT)}, or a RecurrentNetwork of your own."
+        )
+    found = network.n_inputs, network.n_outputs
+    if found != (shape.n_inputs, shape.n_outputs):
+        raise BrainalignError(
+            f"Network {name!r} has {found[0]} inputs and {found[1]} outputs; the task needs {shape.n_inputs} "
+            f"and {shape.n_outputs}."
         )

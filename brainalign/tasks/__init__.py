@@ -1,6 +1,6 @@
 """Tasks: what networks learn, as data and a cost, one a file."""
 
-from brainalign.tasks.catalogue import TASKS, TaskEntry, find_task, list_tasks
+from brainalign.tasks.catalogue import TASKS, TaskEntry, draws_trials, find_task, list_tasks
 from brainalign.tasks.classification import Classification
 from brainalign.tasks.image_set import ImageSet
 from brainalign.tasks.image_task import ImageTask
@@ -22,6 +22,7 @@ __all__ = [
     "Schedule",
     "Task",
     "TaskEntry",
+    "draws_trials",
     "find_task",
     "list_tasks",
     "load_images",

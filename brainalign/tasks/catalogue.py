@@ -7,10 +7,14 @@ from pathlib import Path
 from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.tasks.autoencoding import Autoencoding, DenoisingAutoencoding
+from brainalign.tasks.center_out import CenterOut, DelayedReach
 from brainalign.tasks.classification import Classification
 from brainalign.tasks.contrastive import Contrastive
 from brainalign.tasks.image_task import ImageTask, options_of
 from brainalign.tasks.images import load_images
+from brainalign.tasks.isometric_force import IsometricForce
+from brainalign.tasks.maze_reach import MazeReach
+from brainalign.tasks.motor_task import MotorTask
 from brainalign.tasks.next_frame import NextFrame
 from brainalign.tasks.orientation import Orientation
 from brainalign.tasks.penalised_autoencoding import ContractiveAutoencoding, SparseAutoencoding
@@ -19,7 +23,7 @@ from brainalign.tasks.singular_modes import LinearRegression, SemanticHierarchy,
 from brainalign.tasks.task import Task
 from brainalign.tasks.variational_autoencoding import VariationalAutoencoding
 
-Kind = type[ImageTask] | type[LinearRegression]
+Kind = type[ImageTask] | type[LinearRegression] | type[MotorTask]
 
 TASKS: dict[str, Mapping[str, Kind]] = {
     "classification": {"": Classification},
@@ -34,6 +38,10 @@ TASKS: dict[str, Mapping[str, Kind]] = {
     "contrastive": {"": Contrastive},
     "next_frame": {"": NextFrame},
     "orientation": {"": Orientation},
+    "center_out": {"": CenterOut},
+    "delayed_reach": {"": DelayedReach},
+    "maze_reach": {"": MazeReach},
+    "isometric_force": {"": IsometricForce},
     "singular_modes": {"teacher": SingularModes, "hierarchy": SemanticHierarchy},
 }
 """Each task's kinds by the value of its option ``variant``, the default first; one alone has no such option."""
@@ -119,6 +127,18 @@ def find_task(name: str, **overrides: object) -> Task:
     elif image_set and not issubclass(kind, ImageTask):
         raise BrainalignError(f"Task {key!r} has no images; leave {image_set!r} out.")
     return kind(**fields)
+
+
+def draws_trials(name: str) -> bool:
+    """Say whether a task draws its trials without end, and so has no images to set apart.
+
+    Examples
+    --------
+    >>> draws_trials("center-out:body=velocity"), draws_trials("classification:mnist")
+    (True, False)
+    """
+    kinds = TASKS.get(snake_case(name.partition(":")[0]), {})
+    return any(issubclass(kind, MotorTask) for kind in kinds.values())
 
 
 def _parts(text: str) -> tuple[str, str]:

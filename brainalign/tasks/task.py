@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from brainalign.networks import Preprocessing
+from brainalign.networks import Preprocessing, Shape
 from brainalign.tasks.schedule import Schedule
 
 
@@ -97,6 +97,15 @@ class Task(ABC):
         """Size and standardisation of the images that the network is shown, in training and after."""
 
     @property
+    def n_inputs(self) -> int:
+        """Inputs at each time step, for tasks of recurrent networks; 0 for tasks on images."""
+        return 0
+
+    def shape(self, activation: str) -> Shape:
+        """Give what the task asks of a network, with the activation that a rule prefers."""
+        return Shape(self.preprocessing, self.n_outputs, activation, self.n_inputs)
+
+    @property
     def module(self) -> nn.Module | None:
         """What the task itself has to learn, such as a decoder: trained by the true gradient of its cost."""
         return None
@@ -149,6 +158,10 @@ class Task(ABC):
     def correct(self, outputs: Tensor, batch: Batch) -> Float[Tensor, " sample"] | None:
         """Say of each sample whether the answer is right (1 or 0); None where nothing can be right."""
         return None
+
+    def further(self, outputs: Tensor, batch: Batch) -> dict[str, Float[Tensor, " sample"]]:
+        """Give what else is measured of each sample, by name, such as an error in the task's own units."""
+        return {}
 
     def labelled(self, held_out: bool, limit: int | None = None) -> Iterator[Batch]:
         """Give images as they are, with their labels, for a read-out of categories fitted apart.

@@ -16,14 +16,17 @@ NAN = float("nan")
 
 @torch.no_grad()
 def measure(network: nn.Module, task: Task, batches: Iterable[Batch]) -> dict[str, float]:
-    """Give the mean cost of the outputs, the accuracy, and that of each category.
+    """Give the mean cost of the outputs, the accuracy, that of each category, and what else the task measures.
 
     The cost is without its weight over the steps. Accuracy is NaN where the task knows no right answer.
     """
     costs, right, labels = [], [], []
+    further: dict[str, list[Tensor]] = {}
     for batch in batches:
         outputs = task.rollout(network, batch)
         costs.append(task.cost(outputs, batch).double())
+        for name, each in task.further(outputs, batch).items():
+            further.setdefault(name, []).append(each.double())
         correct = task.correct(outputs, batch)
         if correct is not None:
             right.append(correct.double())
@@ -34,7 +37,7 @@ def measure(network: nn.Module, task: Task, batches: Iterable[Batch]) -> dict[st
         row["accuracy"] = float(all_right.mean())
         if task.categories and all(each is not None for each in labels):
             row |= _by_category(all_right, torch.cat(labels), task.categories)
-    return row
+    return row | {name: float(torch.cat(each).mean()) for name, each in further.items()}
 
 
 def _by_category(right: Tensor, labels: Tensor, categories: tuple[str, ...]) -> dict[str, float]:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import xarray as xr
 from torch import nn
 
-from brainalign.errors import BrainalignError
+from brainalign.data import StimulusSet
+from brainalign.errors import BrainalignError, NeedsError
 from brainalign.networks import make_network
 from brainalign.rules import find_rule
+from brainalign.tasks import find_task
+from brainalign.tasks.motor_task import MotorTask
 from brainalign.training.checkpoint_file import (
     CheckpointError,
     checkpoint_steps_in,
@@ -64,6 +68,24 @@ class Checkpoint:
     def untrained(self, seed: int) -> nn.Module:
         """Build the same architecture with random weights."""
         return make_network(self.network, self.run.settings.shape, seed).eval()
+
+    def answers(
+        self, stimuli: StimulusSet, event: str, network: nn.Module | None = None
+    ) -> dict[str, xr.DataArray]:
+        """Let it, or another network, act out conditions without images, by the task that it learned.
+
+        Raises
+        ------
+        NeedsError
+            A task that is not one of movement.
+        """
+        task = find_task(self.task)
+        if not isinstance(task, MotorTask):
+            raise NeedsError(
+                f"{self.run.path} has learned {self.task!r}, which has no conditions to act out without "
+                "images; give a run of a task of movement, such as center_out."
+            )
+        return task.answers(self.load() if network is None else network, stimuli, event)
 
 
 @dataclass(frozen=True)

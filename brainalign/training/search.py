@@ -11,7 +11,7 @@ import pandas as pd
 from brainalign.errors import BrainalignError
 from brainalign.names import snake_case
 from brainalign.rules import find_rule
-from brainalign.tasks import ImageTask, Schedule, find_task
+from brainalign.tasks import ImageTask, Schedule, draws_trials, find_task
 from brainalign.training.optimizers import find_optimizer
 from brainalign.training.train import train
 from brainalign.training.trainer import DivergedError
@@ -155,13 +155,15 @@ def choose_rate(rates: Sequence[float], losses: Sequence[float]) -> tuple[float,
 
 
 def validating(task: str, validation: int | None = None) -> str:
-    """Give a task's name with training images set apart to choose by.
+    """Give a task's name with training images set apart to choose by; tasks that draw trials have none.
 
     Examples
     --------
     >>> validating("classification:mnist", 5000)
     'classification:mnist,validation=5000'
     """
+    if draws_trials(task):
+        return task
     if validation is None:
         found = find_task(task)
         if not isinstance(found, ImageTask):

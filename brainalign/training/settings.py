@@ -39,6 +39,8 @@ class Settings:
         What the task asked of the network, so that it can be built again without the images.
     initial
         What another run's weights are that training started from; empty for weights drawn under the seed.
+    n_inputs
+        Inputs at each time step that the task gives a recurrent network; 0 for tasks on images.
     """
 
     network: str
@@ -59,12 +61,13 @@ class Settings:
     scale: float
     activation: str
     initial: str = ""
+    n_inputs: int = 0
 
     @property
     def shape(self) -> Shape:
         """What the task asked of the network."""
         preprocessing = Preprocessing(self.image_size, self.mean, self.std, self.scale)
-        return Shape(preprocessing, self.n_outputs, self.activation)
+        return Shape(preprocessing, self.n_outputs, self.activation, self.n_inputs)
 
     def key(self) -> str:
         """Hash of all settings."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from brainalign.errors import BrainalignError
 from brainalign.files import cache_folder, content_hash
-from brainalign.networks import Shape, check_network, make_network, set_preprocessing
+from brainalign.networks import check_network, make_network, set_preprocessing
 from brainalign.networks.factories import is_file_factory
 from brainalign.rules import LearningRule, find_rule, rule_name
 from brainalign.tasks import Schedule, Task, find_task, parse_layer_cost
@@ -111,7 +111,7 @@ def train(
     chosen = chosen if lr is None else chosen.with_lr(_positive(lr))
     n_steps = _n_steps(task, steps, epochs)
     at = _checkpoints(n_steps, checkpoints)
-    shape = Shape(task.preprocessing, task.n_outputs, rule.activation)
+    shape = task.shape(rule.activation)
     template = network if isinstance(network, nn.Module) else None
     module = template if template is not None else make_network(str(network), shape, seed)
     if template is not None:
@@ -234,6 +234,7 @@ def _settings(
         std=preprocessing.std,
         scale=preprocessing.scale,
         activation=rule.activation,
+        n_inputs=task.n_inputs,
     )
 
 

@@ -7,7 +7,8 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from brainalign.errors import BrainalignError, TrainingError
+from brainalign.errors import BrainalignError, DivergedError
+from brainalign.networks.recurrent import RecurrentNetwork
 from brainalign.networks.untrained import seeded
 from brainalign.rules import LearningRule, State
 from brainalign.rules.rule import TRAINABLE
@@ -19,10 +20,6 @@ from brainalign.training.optimizers import Optimizer
 
 ANGLE_BATCH = 128
 """Training images on which updates are held against backprop's."""
-
-
-class DivergedError(TrainingError):
-    """Training gave weights or costs that are no numbers; the last good checkpoint stays."""
 
 
 class Trainer:
@@ -101,6 +98,8 @@ class Trainer:
         self._optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             self.rule.after_update(self.network, self.state)
+            if isinstance(self.network, RecurrentNetwork):
+                self.network.constrain()
 
     def measure(self, limit: int | None) -> dict[str, int | float]:
         """Measure the network as it is, on images held out from training, and on some of those seen.
