@@ -34,6 +34,9 @@ def score(
     spool: Annotated[Path | None, typer.Option(help="Folder for features that do not fit in memory.")] = None,
     precision: Annotated[str, typer.Option(help="single, double or half.")] = "single",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; where the network is, by default.")] = None,
+    match_conditions: Annotated[
+        bool, typer.Option(help="Match conditions by the data where a recording does not label them.")
+    ] = False,
     cache: Annotated[bool, typer.Option(help="Read and write representations in the cache.")] = True,
     verbose: Annotated[bool, typer.Option(help="Tell the plan by which layers are kept.")] = False,
 ) -> None:
@@ -64,6 +67,7 @@ def score(
         precision=precision,
         device=device,
         cache=cache,
+        match_conditions=match_conditions,
     )
     scores = evaluation.scores
     show_scores(scores, every_layer=scores.sizes["cell"] <= ROWS_TO_SHOW)

@@ -12,6 +12,7 @@ import xarray as xr
 from brainalign.cli.terminal import show
 
 COMMITTED = "committed"
+LEFT_OUT = "conditions left out"
 
 Row = dict[str, Any]
 
@@ -30,7 +31,8 @@ def show_scores(scores: xr.Dataset, every_layer: bool) -> None:
     labels = json.loads(scores.attrs["metric_labels"])
     order = sorted(rows_of(scores), key=lambda row: list(labels).index(row["metric"]))
     rules = {row["rule"] for row in order if row["checkpoint"] >= 0}
-    columns = [name for name in _CELLS if _tells(name, rules)]
+    drawn = any(np.isfinite(row["chance"]) for row in order)
+    columns = [name for name in _CELLS if _tells(name, rules) and (drawn or name not in OF_NULLS)]
     for (recording, region, metric), group in _grouped(order, "recording", "region", "metric"):
         lines = [[_CELLS[name](row) for name in columns] for row in _rows_to_show(group, every_layer)]
         title = f"{simulated}{recording} · {region} · {metric}"
@@ -100,7 +102,7 @@ def _grouped(rows: list[Row], *keys: str) -> list[tuple[tuple, list[Row]]]:
 def _rows_to_show(rows: list[Row], every_layer: bool) -> list[Row]:
     kept = []
     for _, group in _grouped(rows, "network", "task", "rule", "seed", "checkpoint"):
-        single = len(group) <= 2
+        single = len(group) <= 2 or all(row["layer"] != COMMITTED for row in group)
         kept += [row for row in group if (row["layer"] == COMMITTED) != single or (every_layer and not single)]
     return kept
 
@@ -129,6 +131,8 @@ _CELLS: dict[str, Callable[[Row], str]] = {
     "layer": _layer,
     "raw": lambda row: number(row["raw"]),
     "95 % interval": lambda row: f"[{number(row['low'])}, {number(row['high'])}]",
+    "chance": lambda row: number(row["chance"]),
+    "p": lambda row: probability(row["p_value"]),
     "score": lambda row: number(row["score"]),
     "units": lambda row: f"{row['layer_units']:,}" if row["layer_units"] >= 0 else "—",
     "dimensions": lambda row: (
@@ -136,6 +140,9 @@ _CELLS: dict[str, Callable[[Row], str]] = {
     ),
 }
 """What the columns of a table of scores say of a row."""
+
+OF_NULLS = ("chance", "p")
+"""Columns that are shown where null distributions were drawn."""
 
 
 def _caption(row: Row, label: str, interval: str) -> str:
@@ -148,6 +155,12 @@ def _caption(row: Row, label: str, interval: str) -> str:
     elif not np.isfinite(row["ceiling"]):
         ceiling = next((part for part in row["note"].split("; ") if "no ceiling" in part), row["note"])
     over = f" over {row['resampled']}" if row["resampled"] else ""
+    if row["resampled"] == LEFT_OUT or np.isfinite(row["chance"]):
+        return (
+            f"raw: {label}; {row['n_stimuli']} conditions{units}; {ceiling or 'no ceiling'}; 95 % interval "
+            "leaves out one condition at a time; chance: mean of the null distribution, p: share of it as high "
+            "as raw"
+        )
     return (
         f"raw: {label}; {row['n_stimuli']} stimuli{units}{masked}; {ceiling}; {interval}{over}; committed: the "
         "layer that does best on other stimuli"

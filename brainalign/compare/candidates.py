@@ -5,9 +5,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
 
+import xarray as xr
 from torch import nn
 
-from brainalign.networks import is_control, load_network, parse_network_name, preprocessing_of
+from brainalign.data import StimulusSet
+from brainalign.networks import (
+    RecurrentNetwork,
+    is_control,
+    load_network,
+    parse_network_name,
+    preprocessing_of,
+)
 from brainalign.networks.gabor import SMALLEST_IMAGE
 
 CONTROLS = ("pixels", "gabor")
@@ -51,6 +59,15 @@ class TrainedNetwork(Protocol):
         """Build the same architecture with random weights."""
         ...
 
+    def answers(
+        self, stimuli: StimulusSet, event: str, network: nn.Module | None = None
+    ) -> dict[str, xr.DataArray]:
+        """Let it, or another network, act out conditions without images, by the task that it learned.
+
+        Gives each layer's activity (stimulus, unit, time), in seconds from an event: ``go`` or ``movement``.
+        """
+        ...
+
 
 @runtime_checkable
 class TrainingRun(Protocol):
@@ -87,6 +104,8 @@ class Candidate:
         What was trained, in place of a module or a name.
     make
         What builds it, in place of a module or a name.
+    answers
+        Acts out conditions without images, where it has learned a task that can.
     """
 
     name: str
@@ -99,6 +118,9 @@ class Candidate:
     checkpoint: int = -1
     trained: TrainedNetwork | None = field(default=None, repr=False)
     make: Callable[[], nn.Module] | None = field(default=None, repr=False, compare=False)
+    answers: Callable[[StimulusSet, str], dict[str, xr.DataArray]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def identity(self) -> tuple[str, str, str, int, int]:
@@ -145,6 +167,7 @@ def candidate(network: Network) -> Candidate:
             checkpoint=network.step,
             trained=network,
             make=network.load,
+            answers=network.answers,
         )
     if isinstance(network, tuple):
         return Candidate(network[0], module=network[1])
@@ -164,7 +187,9 @@ def with_controls(candidates: Sequence[Candidate]) -> list[Candidate]:
     takes too.
     """
     networks = [each for each in candidates if not each.control]
-    sizes = list(dict.fromkeys(preprocessing_of(each.load()).size for each in networks))
+    loaded = [each.load() for each in networks]
+    seeing = [each for each in loaded if not isinstance(each, RecurrentNetwork)]
+    sizes = list(dict.fromkeys(preprocessing_of(each).size for each in seeing))
     given, extra = [], []
     for each in candidates:
         given += _sized(each.name, sizes) if each.name in CONTROLS and sizes else [each]
@@ -186,10 +211,18 @@ def _untrained(network: Candidate, seed: int) -> list[Candidate]:
     if network.trained is not None:
         make = partial(network.trained.untrained, seed)
         # Another task may ask for other images and outputs, and so for another network of the same name.
-        return [Candidate(f"{network.name}@untrained", seed, "untrained", task=network.task, make=make)]
+        answers = partial(_untrained_answers, network.trained, seed)
+        name = f"{network.name}@untrained"
+        return [Candidate(name, seed, "untrained", task=network.task, make=make, answers=answers)]
     if network.source:
         return [candidate(f"{parse_network_name(network.source).base}@untrained:{seed}")]
     return []
+
+
+def _untrained_answers(
+    trained: TrainedNetwork, seed: int, stimuli: StimulusSet, event: str
+) -> dict[str, xr.DataArray]:
+    return trained.answers(stimuli, event, trained.untrained(seed))
 
 
 def _sized(control: str, sizes: Sequence[int]) -> list[Candidate]:

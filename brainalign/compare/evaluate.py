@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from brainalign.compare.candidates import Candidate, TrainedNetwork, TrainingRun, candidates
 from brainalign.compare.committed import CommittedRegion
+from brainalign.compare.condition_rows import Options, score_conditions
+from brainalign.compare.conditions import of_conditions
 from brainalign.compare.differences import DIFFERENCES, Entry, paired_differences
 from brainalign.compare.problems import Prepare, Problem, make_problems, raise_unmet
 from brainalign.compare.rows import score_network
@@ -23,6 +25,7 @@ from brainalign.networks import Preprocessing
 from brainalign.probing import probe
 
 DEFAULT_METRICS = ("ridge", "rsa")
+DEFAULT_CONDITION_METRICS = ("jpca", "tangling", "participation_ratio")
 
 LABELS = ("recording", "region", "metric")
 DETAILS = (
@@ -85,6 +88,7 @@ def evaluate(
     precision: str = "single",
     cache: bool = True,
     device: str | None = None,
+    match_conditions: bool = False,
     prepare: Prepare = make_problems,
 ) -> Evaluation:
     """Score networks against recordings, and compare the networks with each other.
@@ -103,9 +107,13 @@ def evaluate(
         for networks that are not controls. Metrics that need single units (`one_to_one`, `soft_matching`)
         keep all features of a network in memory, and out of the cache.
     n_resamples
-        Bootstrap samples behind each interval; with 0 there are no intervals.
+        Bootstrap samples behind each interval; with 0 there are no intervals. Of recordings of conditions
+        without images, draws of each null distribution.
     seed
         Seed of splits of repeats, of halves of stimuli, and of bootstrap samples.
+    match_conditions
+        Whether to match conditions one to one by the data themselves where a recording does not tell which they
+        are: on half of the units, scored on the other half, and the null repeats the search.
     prepare
         Makes a recording's regions ready for metrics; for callers that keep what it gives from one call to the
         next.
@@ -122,6 +130,18 @@ def evaluate(
     entrants = _candidates(networks)
     compared = {each.identity[:-1]: each for each in entrants}
     chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
+    acted, found = [r for r in found if of_conditions(r)], [r for r in found if not of_conditions(r)]
+    globs = None if layers is None else tuple([layers] if isinstance(layers, str) else layers)
+    of_acted = Options(n_resamples, seed, match_conditions, globs)
+    if metrics is None and acted:
+        chosen_acted = [find_metric(name) for name in DEFAULT_CONDITION_METRICS]
+    else:
+        chosen_acted = chosen
+    rows: list[dict] = []
+    for recording in acted:
+        rows += [
+            _marked(row, recording) for row in score_conditions(recording, chosen_acted, entrants, of_acted)
+        ]
     stimuli = [_shown(recording) for recording in found]
     problems = [prepare(recording, chosen, n_resamples, seed) for recording in found]
     if metrics is None:
@@ -129,7 +149,7 @@ def evaluate(
         problems = [[each for each in some if each.comparison] or some for some in problems]
     if len(found) == 1:
         raise_unmet(problems[0])
-    rows, details, committed_regions = [], [], []
+    details, committed_regions = [], []
     options = {
         "reduction": reduction,
         "batch_size": batch_size,
@@ -159,7 +179,8 @@ def evaluate(
             for problem, entered in zip(of_recording, entries, strict=True)
             if problem.comparison is not None
         ]
-    attrs = _attributes(found, chosen, n_resamples, seed, reduction)
+    used = chosen_acted if not found else [*chosen, *(m for m in chosen_acted if m not in chosen)]
+    attrs = _attributes([*acted, *found], used, n_resamples, seed, reduction)
     return Evaluation(
         make_scores(rows, attrs),
         _stacked([_labelled(each) for each in committed_regions], LABELS + DIFFERENCES),

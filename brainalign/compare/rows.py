@@ -10,6 +10,7 @@ from brainalign.compare.commitment import COMMITTED, commit
 from brainalign.compare.comparison import Comparison, Outcome
 from brainalign.compare.problems import Problem
 from brainalign.compare.resampling import interval
+from brainalign.compare.scores import VALUES
 from brainalign.probing import Representation
 
 NAN = float("nan")
@@ -43,7 +44,7 @@ def score_network(
     }
     comparison = problem.comparison
     if comparison is None:
-        return [identity | _empty(problem.unmet)], [], None
+        return [identity | empty_values(problem.unmet)], [], None
     aligned = [layer.select(comparison.facts.stimuli) for layer in layers]
     names = [layer.layer for layer in layers]
     of_layers = [
@@ -108,6 +109,8 @@ def _values(comparison: Comparison, outcome: Outcome) -> dict:
         "score": comparison.normalise(outcome.raw),
         "ceiling": facts.ceiling,
         "ceiling_lower": facts.ceiling_lower,
+        "chance": NAN,
+        "p_value": NAN,
         "n_stimuli": len(facts.stimuli),
         "n_units": facts.n_units,
         "n_units_masked": facts.n_units_masked,
@@ -116,7 +119,7 @@ def _values(comparison: Comparison, outcome: Outcome) -> dict:
     }
 
 
-def _empty(note: str) -> dict:
-    values = ("raw", "low", "high", "spread", "score", "ceiling", "ceiling_lower", "participation_ratio")
+def empty_values(note: str) -> dict:
+    """Give the values of a row that has none, with the reason."""
     counts = {"n_stimuli": 0, "n_units": 0, "n_units_masked": 0, "layer_units": -1}
-    return dict.fromkeys(values, NAN) | counts | {"subject": "", "layer": "", "resampled": "", "note": note}
+    return dict.fromkeys(VALUES, NAN) | counts | {"subject": "", "layer": "", "resampled": "", "note": note}

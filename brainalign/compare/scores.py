@@ -15,7 +15,18 @@ from brainalign.files import written_whole
 
 LABELS = ("recording", "region", "subject", "network", "layer", "metric", "task", "rule")
 NUMBERS = ("seed", "checkpoint")
-VALUES = ("raw", "low", "high", "spread", "score", "ceiling", "ceiling_lower", "participation_ratio")
+VALUES = (
+    "raw",
+    "low",
+    "high",
+    "spread",
+    "score",
+    "ceiling",
+    "ceiling_lower",
+    "chance",
+    "p_value",
+    "participation_ratio",
+)
 TEXTS = ("resampled", "note")
 COUNTS = ("n_stimuli", "n_units", "n_units_masked", "layer_units")
 
@@ -27,6 +38,8 @@ LONG_NAMES = {
     "score": "raw normalised by the ceiling",
     "ceiling": "highest raw that the noise of the recording allows",
     "ceiling_lower": "lower bound of the ceiling, where it has two",
+    "chance": "mean of raw under the null distribution, where it was drawn",
+    "p_value": "share of the null distribution that is as high as raw",
     "participation_ratio": "effective number of dimensions of the layer",
     "n_stimuli": "number of stimuli compared",
     "n_units": "number of recorded units compared (-1: dissimilarity matrices)",

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pandas as pd
 import torch
@@ -23,7 +23,7 @@ from brainalign.errors import BrainalignError, NeedsError
 from brainalign.metrics import Metric, find_metric
 from brainalign.sweep.plan import Cell, ScoringCell, TrainingCell
 from brainalign.sweep.store import Store
-from brainalign.training import CheckpointError, DivergedError, Run, train
+from brainalign.training import Checkpoint, CheckpointError, DivergedError, Run, train
 
 COLUMNS = (*LABELS, *NUMBERS, *VALUES, *COUNTS, *TEXTS)
 
@@ -113,18 +113,27 @@ def _score(cell: ScoringCell, store: Store) -> dict:
     if cell.source:
         candidate = Candidate(cell.network, source=cell.source)
     else:
-        module = _network(cell, store)
-        candidate = Candidate(cell.network, cell.seed, cell.rule, module, task=cell.task, checkpoint=cell.step)
+        checkpoint, module = _network(cell, store)
+        candidate = Candidate(
+            cell.network,
+            cell.seed,
+            cell.rule,
+            module,
+            task=cell.task,
+            checkpoint=cell.step,
+            answers=partial(checkpoint.answers, network=module),
+        )
     labels = {"network": cell.network, "task": cell.task, "rule": cell.rule, "seed": cell.seed}
     rows = _rows(candidate, recording, cell).assign(**labels, checkpoint=cell.step)
     stimuli = recording.stimuli.content_hash() if recording.stimuli else ""
     return tabled(rows.loc[:, list(COLUMNS)]) | {"stimuli": stimuli}
 
 
-def _network(cell: ScoringCell, store: Store) -> nn.Module:
+def _network(cell: ScoringCell, store: Store) -> tuple[Checkpoint, nn.Module]:
     """Load a checkpoint; whatever is wrong with the run's folder, training again mends it."""
     try:
-        return Run.open(store.run_folder(cell.run)).checkpoints([cell.step])[0].load()
+        checkpoint = Run.open(store.run_folder(cell.run)).checkpoints([cell.step])[0]
+        return checkpoint, checkpoint.load()
     except (BrainalignError, OSError) as error:
         raise CheckpointError(str(error)) from error
 
@@ -135,6 +144,7 @@ def _rows(candidate: Candidate, recording: Recording, cell: ScoringCell) -> pd.D
         "layers": cell.layers and list(cell.layers),
         "n_resamples": cell.resamples,
         "cache": False,
+        "match_conditions": cell.match_conditions,
         "prepare": _prepared,
     }
     try:

@@ -42,8 +42,8 @@ class Search(_Section):
 
     rates: list[Rate] = Field(min_length=2)
     steps: Count
-    validation: Count
-    """Training images that are held out."""
+    validation: Count = 5000
+    """Training images that are held out; tasks that draw trials without end have none to hold out."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
 
 
@@ -98,7 +98,9 @@ class Experiment(_Section):
     layers: list[str] | None = None
     """Names or globs; a network's blocks by default."""
     resamples: Annotated[int, Field(ge=0)] = 1000
-    """Bootstrap samples behind each interval; with 0 there are none."""
+    """Bootstrap samples behind each interval, or draws of each null of conditions; with 0 there are none."""
+    match_conditions: bool = False
+    """Whether conditions that a recording does not label are matched by the data themselves."""
     full: Full | None = None
     """Controls are always scored in full."""
     controls: bool = True

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from brainalign.data import recording_names
 from brainalign.errors import BrainalignError
 from brainalign.metrics import find_metric
-from brainalign.networks import Shape, check_trainable, make_network
+from brainalign.networks import check_trainable, make_network
 from brainalign.rules import find_rule, rule_name
 from brainalign.tasks import Schedule, Task, find_task
 from brainalign.training.optimizers import find_optimizer
@@ -28,7 +28,7 @@ class TaskFacts:
     n_batches
         Training steps in an epoch.
     image_size
-        Height and width at which networks see images, in pixels.
+        Height and width at which networks see images, in pixels; 0 for tasks without images.
     """
 
     name: str
@@ -46,14 +46,14 @@ def load_task(name: str) -> Task:
 def task_facts(name: str) -> TaskFacts:
     """Give the facts of a task; its images are read."""
     task = load_task(name)
-    return TaskFacts(task.name, task.n_batches, task.preprocessing.size)
+    return TaskFacts(task.name, task.n_batches, 0 if task.n_inputs else task.preprocessing.size)
 
 
 def combination_fault(network: str, task: str, rule: str) -> str:
     """Say why a rule cannot train a network on a task; empty where it can."""
     made, found = load_task(task), find_rule(rule)
     try:
-        module = make_network(network, Shape(made.preprocessing, made.n_outputs, found.activation), 0)
+        module = make_network(network, made.shape(found.activation), 0)
         found.check(module, made)
     except BrainalignError as error:
         return str(error)

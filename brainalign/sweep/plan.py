@@ -58,6 +58,7 @@ class ScoringCell:
     metrics: tuple[str, ...]
     layers: tuple[str, ...] | None
     resamples: int
+    match_conditions: bool = False
 
 
 Cell = TrainingCell | ScoringCell
@@ -190,7 +191,7 @@ def _scores_of(experiment: Experiment, runs: Sequence[TrainingCell]) -> list[Sco
 def _controls(experiment: Experiment) -> list[ScoringCell]:
     """Give pixels and the Gabor bank at each size at which networks see images."""
     makers = [_Scoring.of(experiment, recording, full=True) for recording in experiment.recordings]
-    sizes = sorted({task_facts(task).image_size for task in experiment.tasks})
+    sizes = sorted({task_facts(task).image_size for task in experiment.tasks} - {0})
     cells = []
     for control in CONTROLS:
         smallest = SMALLEST_IMAGE if control == "gabor" else 1
@@ -211,6 +212,7 @@ class _Scoring:
     metrics: tuple[str, ...]
     layers: tuple[str, ...] | None
     resamples: int
+    match_conditions: bool
 
     @classmethod
     def of(cls, experiment: Experiment, recording: str, full: bool = False) -> "_Scoring":
@@ -221,7 +223,8 @@ class _Scoring:
             "layers": None if experiment.layers is None else tuple(experiment.layers),
             "resamples": experiment.full.resamples if full and experiment.full else experiment.resamples,
         }
-        return cls(key_of("score", facts), **facts)
+        match = experiment.match_conditions
+        return cls(key_of("score", facts | ({"match": True} if match else {})), **facts, match_conditions=match)
 
     def checkpoint(self, run: TrainingCell, step: int) -> ScoringCell:
         key = content_hash(self.digest, run.key, str(step)) if run.key else ""
@@ -233,5 +236,12 @@ class _Scoring:
         return ScoringCell(key, "", source, name, "", "", -1, -1, *self._common)
 
     @property
-    def _common(self) -> tuple[str, str, tuple[str, ...], tuple[str, ...] | None, int]:
-        return self.recording, self.identity, self.metrics, self.layers, self.resamples
+    def _common(self) -> tuple[str, str, tuple[str, ...], tuple[str, ...] | None, int, bool]:
+        return (
+            self.recording,
+            self.identity,
+            self.metrics,
+            self.layers,
+            self.resamples,
+            self.match_conditions,
+        )

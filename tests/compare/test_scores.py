@@ -29,8 +29,8 @@ def test_one_row_a_cell_with_the_columns_promised(evaluation):
         "recording", "region", "subject", "network", "layer", "metric", "task", "rule", "seed", "checkpoint",
     }  # fmt: skip
     assert set(scores.data_vars) == {
-        "raw", "low", "high", "spread", "score", "ceiling", "ceiling_lower", "n_stimuli", "n_units",
-        "n_units_masked", "layer_units", "participation_ratio", "resampled", "note",
+        "raw", "low", "high", "spread", "score", "ceiling", "ceiling_lower", "chance", "p_value",
+        "n_stimuli", "n_units", "n_units_masked", "layer_units", "participation_ratio", "resampled", "note",
     }  # fmt: skip
     for name in (*LABELS, *TEXTS):
         assert scores[name].dtype == object
