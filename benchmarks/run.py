@@ -27,6 +27,7 @@ SCRIPTS = (
     "sweep",
     "jpca",
     "trajectory_cca",
+    "recurrent_rules",
 )
 
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")

@@ -159,6 +159,18 @@ FAMILIES: dict[str, Family] = {
         partial(_make_recurrent, "ei_rnn"),
         weights="random",
     ),
+    "lif": Family(
+        NetworkEntry("lif[:OPTIONS]", "integrate-and-fire units, to be trained to move", "Bellec et al. 2018"),
+        partial(_make_recurrent, "lif"),
+        weights="random",
+    ),
+    "alif": Family(
+        NetworkEntry(
+            "alif[:OPTIONS]", "adaptive integrate-and-fire units, to be trained to move", "Bellec et al. 2018"
+        ),
+        partial(_make_recurrent, "alif"),
+        weights="random",
+    ),
     "path.py": Family(
         NetworkEntry("path.py:FACTORY", "what a function in a file of yours returns", "your file"),
         make_from_file,

@@ -9,12 +9,14 @@ from torchvision import models
 
 from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, unknown_name
+from brainalign.networks.alif import ALIF
 from brainalign.networks.convnet import ConvNet
 from brainalign.networks.ei_rnn import EIRNN
 from brainalign.networks.factories import is_file_factory, make_from_file
 from brainalign.networks.gru import GRU
 from brainalign.networks.lenet import LeNet
 from brainalign.networks.mlp import MLP
+from brainalign.networks.lif import LIF
 from brainalign.networks.preprocessing import Preprocessing, set_preprocessing
 from brainalign.networks.recurrent import RecurrentNetwork
 from brainalign.networks.residual import ResNet20
@@ -23,7 +25,13 @@ from brainalign.networks.torchvision_networks import AS_WITH_WEIGHTS, torchvisio
 from brainalign.networks.untrained import seeded
 
 OF_IMAGES: dict[str, type[nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "lenet": LeNet, "resnet20": ResNet20}
-RECURRENT: dict[str, type[RecurrentNetwork]] = {"rnn": RNN, "gru": GRU, "ei_rnn": EIRNN}
+RECURRENT: dict[str, type[RecurrentNetwork]] = {
+    "rnn": RNN,
+    "gru": GRU,
+    "ei_rnn": EIRNN,
+    "lif": LIF,
+    "alif": ALIF,
+}
 OWN: dict[str, type[nn.Module]] = OF_IMAGES | RECURRENT
 
 _SHAPE = ("image_size", "n_outputs", "n_channels", "n_inputs")
@@ -59,8 +67,8 @@ def make_network(name: str, shape: Shape, seed: int = 0) -> nn.Module:
     name
         ``mlp``, ``convnet``, ``lenet`` or ``resnet20``, with options after a colon
         (``mlp:hidden=500-300,activation=sigmoid``), ``torchvision:NAME``, or ``path.py:FACTORY`` (whose
-        network must take the task's images and give its outputs); for tasks over time ``rnn``, ``gru`` or
-        ``ei_rnn``.
+        network must take the task's images and give its outputs); for tasks over time ``rnn``, ``gru``,
+        ``ei_rnn``, ``lif`` or ``alif``.
     shape
         Images, or inputs at each time step, and outputs.
     seed

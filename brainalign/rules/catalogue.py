@@ -4,13 +4,16 @@ from dataclasses import dataclass, fields
 
 from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.rules.backprop import Backprop
+from brainalign.rules.bptt import BPTT
 from brainalign.rules.clapp import Clapp
 from brainalign.rules.difference_target_propagation import DifferenceTargetPropagation
 from brainalign.rules.direct_feedback_alignment import DirectFeedbackAlignment
 from brainalign.rules.dtp_drl import DTPWithDRL
 from brainalign.rules.dtp_l_drl import DTPWithLocalDRL
+from brainalign.rules.e_prop import EProp
 from brainalign.rules.evolution_strategies import EvolutionStrategies
 from brainalign.rules.feedback_alignment import FeedbackAlignment
+from brainalign.rules.force import Force
 from brainalign.rules.forward_forward import ForwardForward
 from brainalign.rules.greedy_layerwise import GreedyLayerwise
 from brainalign.rules.kolen_pollack import KolenPollack
@@ -20,6 +23,9 @@ from brainalign.rules.local_sim import LocalSim
 from brainalign.rules.node_perturbation import NodePerturbation
 from brainalign.rules.pepita import Pepita
 from brainalign.rules.reinforce import Reinforce
+from brainalign.rules.reward_modulated_hebb import RewardModulatedHebb
+from brainalign.rules.rflo import RFLO
+from brainalign.rules.rtrl import RTRL
 from brainalign.rules.rule import LearningRule
 from brainalign.rules.sign_symmetry_batch_random import BatchRandomSignSymmetry
 from brainalign.rules.sign_symmetry_fixed_random import FixedRandomSignSymmetry
@@ -55,6 +61,12 @@ RULES: dict[str, type[LearningRule]] = {
     "local_sim": LocalSim,
     "local_predsim": LocalPredsim,
     "clapp": Clapp,
+    "bptt": BPTT,
+    "rtrl": RTRL,
+    "rflo": RFLO,
+    "e_prop": EProp,
+    "force": Force,
+    "reward_modulated_hebb": RewardModulatedHebb,
     "untrained": Untrained,
 }
 

@@ -46,6 +46,8 @@ class LearningRule(ABC):
     """Whether the network's outputs learn the task; else a read-out is fitted apart, to measure it."""
     learns: ClassVar[bool] = True
     """Whether weights change at all."""
+    of_time: ClassVar[bool] = False
+    """Whether it trains recurrent networks alone, on tasks over time."""
     from_zero: ClassVar[frozenset[str]] = frozenset()
     """Options that may be 0; all other numbers are above."""
 

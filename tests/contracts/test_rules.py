@@ -21,8 +21,9 @@ pytestmark = pytest.mark.parametrize("name", RULES)
 @pytest.fixture
 def made(name):
     """Give a rule with a network, a task, a batch, its state and a generator."""
-    rule, task = find_rule(name), find_task("classification:digits,batch_size=32")
-    network = make_network("mlp:hidden=20-15", Shape(task.preprocessing, task.n_outputs, rule.activation), 0)
+    rule = find_rule(name)
+    task = find_task(OVER_TIME if rule.of_time else "classification:digits,batch_size=32")
+    network = make_network("rnn:units=32" if rule.of_time else "mlp:hidden=20-15", task.shape(rule.activation), 0)
     rule.check(network, task)
     generator = torch.Generator().manual_seed(0)
     state = rule.init(network, task, generator)
@@ -91,6 +92,8 @@ def test_the_same_generator_gives_the_same_updates_and_torchs_own_numbers_are_le
 def test_costs_the_multiply_adds_that_it_declares(name):
     """Of a deep stack of wide layers, where little but the layers' own products counts."""
     rule, task = find_rule(name), find_task("classification:digits,batch_size=64")
+    if rule.of_time:
+        pytest.skip("counted in test_recurrent_costs, of a rollout")
     if name in ONE_LAYER_A_STEP:
         rule = dataclasses.replace(rule, steps=1)
     shape, n_layers = Shape(task.preprocessing, task.n_outputs, rule.activation), 6
@@ -115,7 +118,8 @@ def test_state_is_flat_and_can_be_kept_in_a_file(made):
 
 def test_a_parameter_that_is_fixed_stays(made):
     rule, network, task = made[:3]
-    fixed = network.layers[0].linear.weight.requires_grad_(False)
+    layer = network.input if rule.of_time else network.layers[0].linear
+    fixed = layer.weight.requires_grad_(False)
     before, others = fixed.clone(), copy.deepcopy(dict(network.named_parameters()))
     trainer = Trainer(network, task, rule, find_optimizer(rule.optimizer), seed=0)
     for trainer.step in (100, 101):
@@ -127,7 +131,10 @@ def test_a_parameter_that_is_fixed_stays(made):
 
 def test_another_way_back_is_refused_where_the_cost_holds_derivatives_of_the_network(name):
     rule, task = find_rule(name), find_task("autoencoding:digits,variant=contractive")
-    network = make_network("mlp:hidden=20", Shape(task.preprocessing, task.n_outputs, rule.activation), 0)
+    network = make_network("mlp:hidden=20", task.shape(rule.activation), 0)
+    if rule.of_time:
+        with pytest.raises(NeedsError, match="recurrent"):
+            rule.check(network, task)
     if rule.family == "error feedback":
         with pytest.raises(NeedsError, match="derivatives of the network|costs within the network"):
             rule.check(network, task)
@@ -136,8 +143,11 @@ def test_another_way_back_is_refused_where_the_cost_holds_derivatives_of_the_net
 def test_inference_gives_a_module_that_answers_like_the_network(made):
     rule, network, task, batch, state, _ = made
     with torch.no_grad():
-        answer = rule.inference(network, state)(batch.inputs)
-    assert answer.shape == (len(batch), task.n_outputs)
+        answer = task.rollout(rule.inference(network, state), batch)
+    if rule.of_time:
+        assert answer.shape[:2] == batch.inputs.shape[:2]
+    else:
+        assert answer.shape == (len(batch), task.n_outputs)
 
 
 def test_starts_where_the_network_is(made):
@@ -160,8 +170,10 @@ def test_runs_where_the_network_is(made, name):
         assert all(each.device.type == "meta" for each in update.values())
 
 
-DATA_DEPENDENT = frozenset({"greedy_layerwise"})
+DATA_DEPENDENT = frozenset({"greedy_layerwise", "force", "reward_modulated_hebb"})
 """Rules whose updates branch on values."""
+OVER_TIME = "center_out:body=velocity,batch_size=8"
+"""What rules of recurrent networks learn here."""
 ONE_LAYER_A_STEP = frozenset({"greedy_layerwise"})
 """Rules whose cost changes while they train."""
 CHECKS_VALUES = frozenset({"node_perturbation", "reinforce"})

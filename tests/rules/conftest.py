@@ -1,7 +1,7 @@
 """Small tasks and networks in float64, on which rules are held against what is known exactly."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from brainalign.networks import Preprocessing
 from brainalign.networks.layered import Block, BlockNetwork, find_activation, xavier_normal
+from brainalign.networks.rnn import RNN
 from brainalign.networks.untrained import seeded
-from brainalign.tasks import Batch, Task
+from brainalign.tasks import Batch, Task, find_task
 
 
 @dataclass(frozen=True)
@@ -112,5 +113,53 @@ def update():
         generator = torch.Generator().manual_seed(seed)
         state = rule.init(network, task, generator) if state is None else state
         return next(iter(rule.updates(network, task, batch, state, generator)), {}), state
+
+    return make
+
+
+@dataclass(frozen=True)
+class SequenceTask(VectorTask):
+    """Sequences in, sequences of vectors out."""
+
+    batch_size: int = 4
+
+    @property
+    def n_inputs(self) -> int:
+        return self.inputs.shape[2]
+
+    @property
+    def n_outputs(self) -> int:
+        return self.targets.shape[2]
+
+    def cost(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return 0.5 * (outputs - batch.targets).square().sum((1, 2))
+
+
+@pytest.fixture
+def sequences():
+    """Make a task of random sequences, and a recurrent network for it."""
+
+    def make(n_steps: int = 12, n: int = 4, n_inputs: int = 3, n_outputs: int = 2, kind=RNN, seed=0, **options):
+        generator = torch.Generator().manual_seed(seed)
+        inputs = torch.randn(n, n_steps, n_inputs, generator=generator, dtype=torch.float64)
+        targets = torch.randn(n, n_steps, n_outputs, generator=generator, dtype=torch.float64)
+        task = SequenceTask(inputs, targets)
+        with seeded(seed):
+            network = kind(n_inputs, n_outputs, **options).double()
+        return network, task, next(task.held_out())
+
+    return make
+
+
+@pytest.fixture
+def reaching():
+    """Make a reaching task, a recurrent network for it, and a batch in float64."""
+
+    def make(name: str = "center_out:body=velocity,n_targets=4", kind=RNN, seed=0, **options):
+        task = find_task(name)
+        with seeded(seed):
+            network = kind(task.n_inputs, task.n_outputs, **options).double()
+        batch = next(task.seen())
+        return network, task, replace(batch, inputs=batch.inputs.double(), targets=batch.targets.double())
 
     return make
