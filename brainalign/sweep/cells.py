@@ -181,7 +181,7 @@ def tabled(frame: pd.DataFrame) -> dict:
     return {"columns": list(frame.columns), "rows": frame.to_numpy(dtype=object).tolist()}
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _recording(name: str, identity: str) -> Recording:
     """Load a recording, once for several cells; `identity` tells one that has changed."""
     return load_recording(name)
@@ -191,7 +191,7 @@ def _prepared(recording: Recording, metrics: Sequence[Metric], n_resamples: int,
     return _problems(recording, tuple(metric.name for metric in metrics), n_resamples, seed)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _problems(recording: Recording, names: tuple[str, ...], n_resamples: int, seed: int) -> list[Problem]:
     """Make a recording's regions ready, once for several cells, whose metrics all come from names."""
     return make_problems(recording, [find_metric(name) for name in names], n_resamples, seed)

@@ -1,0 +1,204 @@
+"""Stages, order, parting from accuracy, and rules compared at matched steps and at matched accuracy.
+
+``python analyses/trajectories/analyse.py [FOLDER…]``
+
+With the folders that ``brainalign run`` left, their tables are copied beside this file first, under the names
+of their experiments: one may hold further rules, so that nothing is computed again. All of them are joined.
+"""
+
+import shutil
+import sys
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+import brainalign as ba
+from brainalign.trajectory import dissociation, order_of, score_curves, training_curves
+from brainalign.trajectory.curves import Curve
+from brainalign.trajectory.matched import (
+    at_performance,
+    at_step,
+    compared_at_performance,
+    compared_at_steps,
+)
+from brainalign.trajectory.seed_tests import over_seeds
+
+HERE = Path(__file__).parent
+LAYERS = ("blocks.0", "blocks.1", "blocks.2", "blocks.3")
+DEEPEST = LAYERS[-1]
+RIDGE = "ridge:n_splits=1,n_alphas=11"
+V4 = ("cowley2023/190928", "cowley2023/201025", "cowley2023/210325", "cowley2023/210621")
+REGIONS = {
+    "macaque V4, four days": (V4, "V4", RIDGE),
+    "macaque IT": (("kriegeskorte2008",), "monkey_IT", "rsa"),
+    "human IT": (("cichy2014",), "IT", "rsa"),
+    "human EVC": (("cichy2014",), "EVC", "rsa"),
+}
+"""What each region is called, and the recordings whose raw scores are averaged, region and metric."""
+STEPS = (41, 158, 607, 2340)
+LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6)
+KEPT = [
+    "recording", "region", "layer", "metric", "network", "task", "rule", "seed", "checkpoint",
+    "raw", "score", "ceiling", "n_stimuli", "n_units", "participation_ratio", "note",
+]  # fmt: skip
+LABELS = ["recording", "region", "subject", "network", "layer", "metric", "task", "rule"]
+
+
+def main() -> None:
+    """Copy what folders hold, then write every table and figure."""
+    for folder in sys.argv[1:]:
+        copy_tables(Path(folder))
+    scores, training = joined("scores", ".csv.gz"), joined("training", ".csv")
+    scores = scores.assign(subject="")
+    for name in (*LABELS, "note"):
+        scores[name] = scores[name].fillna("").astype(object)
+    curves = score_curves(xr.Dataset.from_dataframe(scores[scores["layer"] != "committed"]))
+    accuracy = {
+        each.labels["rule"]: each for each in training_curves(training) if each.labels["quantity"] == "accuracy"
+    }
+    write(stages_of(scores, training), "stages")
+    write(order_in(curves), "order")
+    write(parted(curves, accuracy), "dissociation")
+    steps, levels, points = matched(scores, accuracy)
+    write(steps, "at_matched_steps")
+    write(levels, "at_matched_accuracy")
+    ba.figures.matched_rules(points, f"raw score of {DEEPEST}", HERE / "matched.pdf")
+
+
+def copy_tables(folder: Path) -> None:
+    """Copy an experiment's tables, the scores without columns that hold nothing here."""
+    name = tomllib.loads((folder / "experiment.toml").read_text())["name"]
+    scores = pd.read_csv(folder / "scores.csv")
+    scores[KEPT].to_csv(
+        HERE / f"scores.{name}.csv.gz",
+        index=False,
+        float_format="%.4g",
+        compression={"method": "gzip", "mtime": 0},
+    )
+    for table in ("training", "search"):
+        shutil.copy(folder / f"{table}.csv", HERE / f"{table}.{name}.csv")
+
+
+def joined(table: str, ending: str) -> pd.DataFrame:
+    """Give all tables of a kind as one."""
+    return pd.concat([pd.read_csv(file) for file in sorted(HERE.glob(f"{table}.*{ending}"))], ignore_index=True)
+
+
+def write(table: pd.DataFrame, name: str) -> None:
+    """Write a table beside this file, and say what it found."""
+    table.to_csv(HERE / f"{name}.csv", index=False, float_format="%.4g")
+    print(f"\n{name}: {len(table)} rows\n{table['verdict'].str.partition(':')[0].value_counts().to_string()}")
+
+
+def stages_of(scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Seek stages in every curve, and draw those of the deepest block and of accuracy."""
+    kept = scores[scores["layer"].isin(LAYERS) & (scores["checkpoint"] >= 0)]
+    performance = training[["network", "task", "rule", "seed", "step", "loss", "accuracy"]]
+    tables: list[xr.Dataset | pd.DataFrame] = [performance]
+    tables += [xr.Dataset.from_dataframe(part) for _, part in kept.groupby(["rule", "layer"], sort=False)]
+    with ProcessPoolExecutor() as pool:
+        found = pd.concat(pool.map(_stages, tables), ignore_index=True)
+    shown = found[(found["n_stages"] > 0) & (found["layer"].isin([DEEPEST, ""]) | found["layer"].isna())]
+    if len(shown):
+        ba.figures.stage_chart(shown, HERE / "stages.pdf")
+    return found
+
+
+def _stages(table: xr.Dataset | pd.DataFrame) -> pd.DataFrame:
+    with threadpool_limits(1):
+        return ba.stage_table(ba.find_stages(table))
+
+
+def order_in(curves: list[Curve]) -> pd.DataFrame:
+    """Compare when layers do half of their change in each region, and regions at the deepest block."""
+    kept = [
+        each for each in curves if each.labels["layer"] in LAYERS and each.labels["metric"] in (RIDGE, "rsa")
+    ]
+    groups: dict[tuple[str, ...], list[Curve]] = {}
+    for each in kept:
+        label = each.labels
+        groups.setdefault((label["rule"], label["recording"], label["region"], label["metric"]), []).append(
+            each
+        )
+        if label["layer"] == DEEPEST and (label["metric"] == RIDGE or label["recording"] not in V4):
+            groups.setdefault((label["rule"], "all", DEEPEST, ""), []).append(each)
+    return pd.concat(
+        [
+            order_of(each).assign(rule=rule, within=" ".join(rest).strip())
+            for (rule, *rest), each in groups.items()
+            if len(each) > 1
+        ],
+        ignore_index=True,
+    )
+
+
+def parted(curves: list[Curve], accuracy: dict[str, Curve]) -> pd.DataFrame:
+    """Ask where brain scores of the deepest block part from accuracy."""
+    tables = [
+        dissociation(accuracy[each.labels["rule"]], each).assign(
+            **{name: each.labels[name] for name in ("rule", "recording", "region", "metric")}
+        )
+        for each in curves
+        if each.labels["layer"] == DEEPEST
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def matched(
+    scores: pd.DataFrame, accuracy: dict[str, Curve]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Compare rules at the same steps and at the same accuracy, by region and block; give points to draw."""
+    at_steps, at_levels, points = [], [], []
+    for name, (recordings, region, metric) in REGIONS.items():
+        for layer in LAYERS:
+            brain = {rule: region_curve(scores, rule, recordings, region, metric, layer) for rule in accuracy}
+            labels = {"region": name, "layer": layer}
+            at_steps.append(compared_at_steps(brain, STEPS).assign(**labels))
+            at_levels.append(compared_at_performance(accuracy, brain, LEVELS).assign(**labels))
+            if layer == DEEPEST:
+                points += drawn(name, accuracy, brain)
+    return *(pd.concat(each, ignore_index=True) for each in (at_steps, at_levels)), pd.DataFrame(points)
+
+
+def region_curve(
+    scores: pd.DataFrame, rule: str, recordings: tuple[str, ...], region: str, metric: str, layer: str
+) -> Curve:
+    """Average raw scores over recordings, for each seed and checkpoint."""
+    rows = scores[
+        scores["recording"].isin(recordings)
+        & (scores["region"] == region)
+        & (scores["metric"] == metric)
+        & (scores["layer"] == layer)
+        & (scores["rule"] == rule)
+        & (scores["checkpoint"] >= 0)
+    ]
+    wide = rows.pivot_table(index="seed", columns="checkpoint", values="raw", aggfunc="mean").sort_index(axis=1)
+    return Curve(
+        {"region": region}, wide.to_numpy(float), wide.columns.to_numpy(float), tuple(map(int, wide.index))
+    )
+
+
+def drawn(panel: str, accuracy: dict[str, Curve], brain: dict[str, Curve]) -> list[dict]:
+    """Give the points of a region's panels."""
+    points = []
+    for rule, curve in brain.items():
+        places = [("step", float(step), at_step(curve, step)) for step in curve.steps]
+        places += [
+            ("performance", level, at_performance(accuracy[rule], curve, level))
+            for level in np.arange(0.12, 0.75, 0.02).round(2).tolist()
+        ]
+        for by, place, values in places:
+            found = over_seeds(values)
+            if found["n_seeds"] == len(curve.seeds):
+                ends = {"mean": found["estimate"], "low": found["low"], "high": found["high"]}
+                points.append({"panel": panel, "by": by, "place": place, "rule": rule} | ends)
+    return points
+
+
+if __name__ == "__main__":
+    main()
