@@ -31,7 +31,7 @@ from brainalign.trajectory.seed_tests import over_seeds
 HERE = Path(__file__).parent
 LAYERS = ("blocks.0", "blocks.1", "blocks.2", "blocks.3")
 DEEPEST = LAYERS[-1]
-RIDGE = "ridge:n_splits=1,n_alphas=11"
+RIDGE = "ridge:n_alphas=11,n_splits=1"
 V4 = ("cowley2023/190928", "cowley2023/201025", "cowley2023/210325", "cowley2023/210621")
 REGIONS = {
     "macaque V4, four days": (V4, "V4", RIDGE),
@@ -67,7 +67,8 @@ def main() -> None:
     steps, levels, points = matched(scores, accuracy)
     write(steps, "at_matched_steps")
     write(levels, "at_matched_accuracy")
-    ba.figures.matched_rules(points, f"raw score of {DEEPEST}", HERE / "matched.pdf")
+    controls = pd.DataFrame(controls_of(scores))
+    ba.figures.matched_rules(points, f"raw score of {DEEPEST}", HERE / "matched.pdf", controls=controls)
 
 
 def copy_tables(folder: Path) -> None:
@@ -92,7 +93,7 @@ def joined(table: str, ending: str) -> pd.DataFrame:
 def write(table: pd.DataFrame, name: str) -> None:
     """Write a table beside this file, and say what it found."""
     table.to_csv(HERE / f"{name}.csv", index=False, float_format="%.4g")
-    print(f"\n{name}: {len(table)} rows\n{table['verdict'].str.partition(':')[0].value_counts().to_string()}")
+    print(f"\n{name}: {len(table)} rows\n{table['verdict'].str.partition(':')[0].value_counts().to_string(header=False)}")
 
 
 def stages_of(scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
@@ -163,6 +164,18 @@ def matched(
             if layer == DEEPEST:
                 points += drawn(name, accuracy, brain)
     return *(pd.concat(each, ignore_index=True) for each in (at_steps, at_levels)), pd.DataFrame(points)
+
+
+def controls_of(scores: pd.DataFrame) -> list[dict]:
+    """Give what pixels and the Gabor bank score in each region."""
+    rows = scores[scores["network"].isin(("pixels", "gabor")) & (scores["layer"] != "committed")]
+    return [
+        {"panel": panel, "name": name, "value": float(part["raw"].mean())}
+        for panel, (recordings, region, metric) in REGIONS.items()
+        for name, part in rows[
+            rows["recording"].isin(recordings) & (rows["region"] == region) & (rows["metric"] == metric)
+        ].groupby("network")
+    ]
 
 
 def region_curve(

@@ -20,7 +20,7 @@ from brainalign.training import Run
 
 HERE = Path(__file__).parent
 RECORDING = "cowley2023/210325"
-CHEAP, FULL = "ridge:n_splits=1,n_alphas=11", "ridge"
+CHEAP, FULL = "ridge:n_alphas=11,n_splits=1", "ridge"
 STEPS = (0, 158, 2340)
 SEED = 0
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from brainalign.errors import BrainalignError
 from brainalign.figures.curve_panel import MOST_RULES
 from brainalign.figures.steps_axis import scale_steps
-from brainalign.figures.style import COLOURS, TWO_COLUMNS, in_style, save
+from brainalign.figures.style import COLOURS, FAINT, TWO_COLUMNS, in_style, save
 
 NEEDED = ("panel", "by", "place", "rule", "mean", "low", "high")
 ROWS = {"step": "Training step", "performance": "Accuracy"}
@@ -21,7 +21,9 @@ IN_A_ROW = 4
 """Names in a row of the legend."""
 
 
-def matched_rules(table: pd.DataFrame, ordinate: str, path: str | Path | None = None) -> Figure:
+def matched_rules(
+    table: pd.DataFrame, ordinate: str, path: str | Path | None = None, *, controls: pd.DataFrame | None = None
+) -> Figure:
     """Draw each rule's brain score, a column of panels a region: above over steps, below over performance.
 
     A line is the mean over seeds, its band the 95 % t-interval; a line ends where its rule does.
@@ -35,6 +37,8 @@ def matched_rules(table: pd.DataFrame, ordinate: str, path: str | Path | None = 
         Name of the vertical axes.
     path
         Where to save, see `brainalign.figures.style.save`.
+    controls
+        Horizontal lines: ``panel``, ``name`` and ``value`` of each.
 
     Raises
     ------
@@ -58,6 +62,8 @@ def matched_rules(table: pd.DataFrame, ordinate: str, path: str | Path | None = 
             for panel, axes in zip(panels, line, strict=True):
                 _draw_panel(axes, table[(table["by"] == by) & (table["panel"] == panel)], rules, by)
                 axes.set_xlabel(ROWS[by])
+                if controls is not None:
+                    _draw_controls(axes, controls[controls["panel"] == panel])
         for panel, axes in zip(panels, grid[0], strict=True):
             axes.set_title(panel, fontsize=7)
         for line in grid:
@@ -77,6 +83,13 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, rules: list[str], by: str) -> 
         axes.fill_between(own["place"], own["low"], own["high"], color=look["color"], alpha=0.15, linewidth=0)
     if by == "step":
         scale_steps(axes, np.sort(points["place"].unique().astype(float)))
+
+
+def _draw_controls(axes: Axes, controls: pd.DataFrame) -> None:
+    for name, value in zip(controls["name"], controls["value"], strict=True):
+        axes.axhline(value, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)))
+        place = {"xycoords": ("axes fraction", "data"), "va": "bottom"}
+        axes.annotate(name, (0.02, value), fontsize=5.5, color=FAINT, **place)
 
 
 def _look(number: int) -> dict:

@@ -52,6 +52,14 @@ def test_more_rules_than_colours_have_dashes():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list("abcdefgh")
 
 
+def test_controls_are_lines_with_their_names():
+    controls = pd.DataFrame({"panel": ["IT"], "name": ["pixels"], "value": [0.3]})
+    figure = matched_rules(table(), "r", controls=controls)
+    named = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert named == [[], ["pixels"], [], ["pixels"]]
+    assert set(figure.axes[1].lines[-1].get_ydata()) == {0.3}
+
+
 def test_it_is_saved_with_the_same_bytes(tmp_path):
     matched_rules(table(), "r", tmp_path / "one.pdf")
     matched_rules(table(), "r", tmp_path / "two.pdf")
