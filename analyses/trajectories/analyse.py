@@ -93,7 +93,8 @@ def joined(table: str, ending: str) -> pd.DataFrame:
 def write(table: pd.DataFrame, name: str) -> None:
     """Write a table beside this file, and say what it found."""
     table.to_csv(HERE / f"{name}.csv", index=False, float_format="%.4g")
-    print(f"\n{name}: {len(table)} rows\n{table['verdict'].str.partition(':')[0].value_counts().to_string(header=False)}")
+    verdicts = table["verdict"].str.partition(":")[0].value_counts()
+    print(f"\n{name}: {len(table)} rows\n{verdicts.to_string(header=False)}")
 
 
 def stages_of(scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:

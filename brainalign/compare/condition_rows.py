@@ -127,8 +127,10 @@ def score_conditions(
 def _answers(network: Candidate, recording: Recording, layers: tuple[str, ...] | None) -> list[Courses]:
     if network.answers is None:
         raise NeedsError(
-            f"{recording.name!r} is of conditions without images, which {network.name!r} cannot act out: it "
-            "has learned no task of movement. Give a run of one (brainalign train rnn --task center_out …)."
+            f"Recording {recording.name!r} comes without images, so {network.name!r} cannot be shown its "
+            "stimuli, nor can it act them out: it has learned no task of movement. Give its images by a card "
+            "of your own, a run of such a task (brainalign train rnn --task center_out …), or another "
+            "recording (`brainalign list recordings`)."
         )
     assert recording.stimuli is not None
     found = network.answers(recording.stimuli, event_of(recording))

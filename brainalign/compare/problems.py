@@ -59,6 +59,9 @@ def make_problems(
 def _problem(recording: Recording, region: str, metric: Metric, n_resamples: int, seed: int) -> Problem:
     owner = f"Region {region!r} of {recording.name!r}"
     metadata = None if recording.stimuli is None else recording.stimuli.metadata
+    if metric.family not in FAMILIES:
+        words = f"{metric.name} compares activity under conditions without images, and {owner} is of images"
+        return Problem(region, metric, None, words)
     has = provides(recording[region], metadata)
     missing = metric.needs - has
     if missing:

@@ -15,8 +15,8 @@ from brainalign.networks.ei_rnn import EIRNN
 from brainalign.networks.factories import is_file_factory, make_from_file
 from brainalign.networks.gru import GRU
 from brainalign.networks.lenet import LeNet
-from brainalign.networks.mlp import MLP
 from brainalign.networks.lif import LIF
+from brainalign.networks.mlp import MLP
 from brainalign.networks.preprocessing import Preprocessing, set_preprocessing
 from brainalign.networks.recurrent import RecurrentNetwork
 from brainalign.networks.residual import ResNet20

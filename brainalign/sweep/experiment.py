@@ -42,8 +42,8 @@ class Search(_Section):
 
     rates: list[Rate] = Field(min_length=2)
     steps: Count
-    validation: Count = 5000
-    """Training images that are held out; tasks that draw trials without end have none to hold out."""
+    validation: Count
+    """Training images that are held out; tasks that draw trials without end have none, and need none."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
 
 

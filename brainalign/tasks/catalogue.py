@@ -7,9 +7,11 @@ from pathlib import Path
 from brainalign.errors import BrainalignError, UnknownNameError
 from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.tasks.autoencoding import Autoencoding, DenoisingAutoencoding
+from brainalign.tasks.bci_cursor import BCICursor
 from brainalign.tasks.center_out import CenterOut, DelayedReach
 from brainalign.tasks.classification import Classification
 from brainalign.tasks.contrastive import Contrastive
+from brainalign.tasks.coordinate_transform import CoordinateTransform
 from brainalign.tasks.image_task import ImageTask, options_of
 from brainalign.tasks.images import load_images
 from brainalign.tasks.isometric_force import IsometricForce
@@ -23,7 +25,7 @@ from brainalign.tasks.singular_modes import LinearRegression, SemanticHierarchy,
 from brainalign.tasks.task import Task
 from brainalign.tasks.variational_autoencoding import VariationalAutoencoding
 
-Kind = type[ImageTask] | type[LinearRegression] | type[MotorTask]
+Kind = type[ImageTask] | type[LinearRegression] | type[MotorTask] | type[CoordinateTransform]
 
 TASKS: dict[str, Mapping[str, Kind]] = {
     "classification": {"": Classification},
@@ -42,6 +44,8 @@ TASKS: dict[str, Mapping[str, Kind]] = {
     "delayed_reach": {"": DelayedReach},
     "maze_reach": {"": MazeReach},
     "isometric_force": {"": IsometricForce},
+    "bci_cursor": {"": BCICursor},
+    "coordinate_transform": {"": CoordinateTransform},
     "singular_modes": {"teacher": SingularModes, "hierarchy": SemanticHierarchy},
 }
 """Each task's kinds by the value of its option ``variant``, the default first; one alone has no such option."""

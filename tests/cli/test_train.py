@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,19 @@ def call(*arguments: object):
     return CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [name for name, kind in RULES.items() if kind.of_time])
+def test_every_rule_of_recurrent_networks_trains_one_to_move(rule, tmp_path):
+    task = "center_out:body=velocity,batch_size=4,n_targets=4,movement=0.1"
+    trained = call(
+        "train", "rnn:units=16", "--task", task, "--rule", rule, "--steps", "3", "--out", tmp_path / "run"
+    )
+    assert trained.exit_code == 0, trained.output
+    table = pd.read_csv(tmp_path / "run/training.csv")
+    assert np.isfinite(table["endpoint_error"]).all()
+    assert table["loss"].iloc[0] != table["loss"].iloc[-1]
+
+
+@pytest.mark.parametrize("rule", [name for name, kind in RULES.items() if not kind.of_time])
 def test_every_rule_trains_on_the_digits_and_its_run_scores(rule, tmp_path):
     out, table = tmp_path / "run", tmp_path / "scores.csv"
     trained = call("train", "mlp", "--task", "classification:digits", "--rule", rule, *QUICK, "--out", out)

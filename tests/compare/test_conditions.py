@@ -100,7 +100,7 @@ def test_unlabelled_conditions_are_matched_only_when_asked_for_and_say_so():
 
 
 def test_a_network_without_a_task_of_movement_is_refused():
-    with pytest.raises(NeedsError, match="cannot act out"):
+    with pytest.raises(NeedsError, match="nor can it act them out"):
         rows([Candidate("convnet")], recording(rotations(6, 0)), ["jpca"])
 
 

@@ -14,6 +14,8 @@ from brainalign.metrics import METRICS, find_metric
 
 IDS = [f"s{i:02d}" for i in range(20)]
 
+OF_IMAGES = [name for name in METRICS if find_metric(name).family in FAMILIES]
+
 
 def responses(*dims, seed=0):
     sizes = {"stimulus": 20, "trial": 20, "unit": 5, "repeat": 4, "time": 3}
@@ -50,12 +52,19 @@ def stimuli(**columns):
 def test_every_metric_meets_every_region_that_has_responses():
     regions = {"V4": responses("stimulus", "unit"), "IT": responses("trial", "unit")}
     recording = Recording("test", stimuli(category=["face", "house"] * 10), regions)
-    problems = make_problems(recording, [find_metric(name) for name in METRICS], 10, 0)
+    problems = make_problems(recording, [find_metric(name) for name in OF_IMAGES], 10, 0)
     assert [(each.region, each.metric.name) for each in problems] == [
-        (region, name) for region in ("V4", "IT") for name in METRICS
+        (region, name) for region in ("V4", "IT") for name in OF_IMAGES
     ]
     assert all(isinstance(each.comparison, Comparison) and not each.unmet for each in problems)
     assert {each.metric.family for each in problems} == set(FAMILIES)
+
+
+def test_metrics_of_conditions_say_that_a_region_is_of_images():
+    recording = Recording("test", stimuli(), {"V4": responses("stimulus", "unit")})
+    problems = make_problems(recording, [find_metric(name) for name in METRICS if name not in OF_IMAGES], 10, 0)
+    assert problems
+    assert all(each.comparison is None and "is of images" in each.unmet for each in problems)
 
 
 def test_labels_come_with_the_stimuli():
@@ -66,7 +75,7 @@ def test_labels_come_with_the_stimuli():
 
 def test_matrices_are_for_rsa_alone():
     problems = make_problems(
-        Recording("test", rdms={"IT": rdms()}), [find_metric(name) for name in METRICS], 10, 0
+        Recording("test", rdms={"IT": rdms()}), [find_metric(name) for name in OF_IMAGES], 10, 0
     )
     assert [each.metric.name for each in problems if each.comparison] == ["rsa", "rsa_weighted"]
     for each in problems:
@@ -96,6 +105,6 @@ def test_only_a_metric_that_no_region_allows_raises():
 def test_images_that_are_the_same_are_kept_apart_where_the_metadata_say_so():
     same = stimuli(image=["same"] * 20, category=["face", "house"] * 10)
     recording = Recording("test", same, {"V4": responses("stimulus", "unit")})
-    for name in METRICS:
+    for name in OF_IMAGES:
         with pytest.raises(ResponsesError, match="Only 0 stimuli are left"):
             make_problems(recording, [find_metric(name)], 10, 0)

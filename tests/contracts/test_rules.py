@@ -23,7 +23,9 @@ def made(name):
     """Give a rule with a network, a task, a batch, its state and a generator."""
     rule = find_rule(name)
     task = find_task(OVER_TIME if rule.of_time else "classification:digits,batch_size=32")
-    network = make_network("rnn:units=32" if rule.of_time else "mlp:hidden=20-15", task.shape(rule.activation), 0)
+    network = make_network(
+        "rnn:units=32" if rule.of_time else "mlp:hidden=20-15", task.shape(rule.activation), 0
+    )
     rule.check(network, task)
     generator = torch.Generator().manual_seed(0)
     state = rule.init(network, task, generator)

@@ -66,7 +66,7 @@ def test_unknown_network_looks_into_timm():
 def test_list():
     entries = list_networks()
     names = [entry.name for entry in entries]
-    assert names[:10] == [
+    assert names[:15] == [
         "torchvision:NAME",
         "efficientnet-lite0",
         "timm:NAME",
@@ -74,6 +74,11 @@ def test_list():
         "mlp[:OPTIONS]",
         "lenet",
         "resnet20",
+        "rnn[:OPTIONS]",
+        "gru[:OPTIONS]",
+        "ei_rnn[:OPTIONS]",
+        "lif[:OPTIONS]",
+        "alif[:OPTIONS]",
         "path.py:FACTORY",
         "pixels[:SIZE]",
         "gabor[:SIZE]",

@@ -15,7 +15,9 @@ STEPS = np.array([0.0, 1, 10, 100, 1000])
 
 def curve(values, seeds=None, steps=STEPS) -> Curve:
     values = np.atleast_2d(np.asarray(values, dtype=float))
-    return Curve(dict.fromkeys(LABELS, "rule"), values, steps, tuple(range(len(values))) if seeds is None else seeds)
+    return Curve(
+        dict.fromkeys(LABELS, "rule"), values, steps, tuple(range(len(values))) if seeds is None else seeds
+    )
 
 
 def rules(gain: dict[str, float], speed: dict[str, float], noise: float = 0.002) -> tuple[dict, dict]:
