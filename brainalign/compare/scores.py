@@ -27,6 +27,7 @@ VALUES = (
     "p_value",
     "participation_ratio",
 )
+OF_NULL = ("chance", "p_value")
 TEXTS = ("resampled", "note")
 COUNTS = ("n_stimuli", "n_units", "n_units_masked", "layer_units")
 
@@ -53,9 +54,9 @@ LONG_NAMES = {
 def make_scores(rows: Sequence[Mapping[str, object]], attrs: Mapping[str, object]) -> xr.Dataset:
     """Make the table, an `xarray.Dataset` with the one dimension ``cell``, from a mapping for each row.
 
-    A label that a row lacks is empty, a seed or checkpoint −1.
+    A label that a row lacks is empty, a seed or checkpoint −1, what a null distribution says NaN.
     """
-    absent = dict.fromkeys(LABELS, "") | dict.fromkeys(NUMBERS, -1)
+    absent = dict.fromkeys(LABELS, "") | dict.fromkeys(NUMBERS, -1) | dict.fromkeys(OF_NULL, float("nan"))
     table = pd.DataFrame([absent | dict(row) for row in rows])
     coords, variables = {}, {}
     for name in LABELS:

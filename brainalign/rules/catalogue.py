@@ -3,38 +3,57 @@
 from dataclasses import dataclass, fields
 
 from brainalign.names import read_options, snake_case, unknown_name
+from brainalign.rules.almeida_pineda import AlmeidaPineda
 from brainalign.rules.backprop import Backprop
+from brainalign.rules.boltzmann import Boltzmann
 from brainalign.rules.bptt import BPTT
+from brainalign.rules.burstprop import Burstprop
 from brainalign.rules.clapp import Clapp
+from brainalign.rules.contrastive_hebbian import ContrastiveHebbian
+from brainalign.rules.dendritic_microcircuit import DendriticMicrocircuit
 from brainalign.rules.difference_target_propagation import DifferenceTargetPropagation
 from brainalign.rules.direct_feedback_alignment import DirectFeedbackAlignment
 from brainalign.rules.dtp_drl import DTPWithDRL
 from brainalign.rules.dtp_l_drl import DTPWithLocalDRL
 from brainalign.rules.e_prop import EProp
+from brainalign.rules.equilibrium_propagation import EquilibriumPropagation
 from brainalign.rules.evolution_strategies import EvolutionStrategies
 from brainalign.rules.feedback_alignment import FeedbackAlignment
 from brainalign.rules.force import Force
 from brainalign.rules.forward_forward import ForwardForward
+from brainalign.rules.generec import GeneRec
 from brainalign.rules.greedy_layerwise import GreedyLayerwise
+from brainalign.rules.hebb import Hebb
+from brainalign.rules.koerding_koenig import KoerdingKoenig
 from brainalign.rules.kolen_pollack import KolenPollack
+from brainalign.rules.krotov_hopfield import KrotovHopfield
 from brainalign.rules.local_pred import LocalPred
 from brainalign.rules.local_predsim import LocalPredsim
 from brainalign.rules.local_sim import LocalSim
+from brainalign.rules.neuromodulated import Neuromodulated
 from brainalign.rules.node_perturbation import NodePerturbation
+from brainalign.rules.oja import Oja
 from brainalign.rules.pepita import Pepita
+from brainalign.rules.predictive_coding import PredictiveCoding
+from brainalign.rules.prospective_configuration import ProspectiveConfiguration
 from brainalign.rules.reinforce import Reinforce
 from brainalign.rules.reward_modulated_hebb import RewardModulatedHebb
 from brainalign.rules.rflo import RFLO
 from brainalign.rules.rtrl import RTRL
 from brainalign.rules.rule import LearningRule
+from brainalign.rules.sanger import Sanger
+from brainalign.rules.segregated_dendrites import SegregatedDendrites
 from brainalign.rules.sign_symmetry_batch_random import BatchRandomSignSymmetry
 from brainalign.rules.sign_symmetry_fixed_random import FixedRandomSignSymmetry
 from brainalign.rules.sign_symmetry_uniform import UniformSignSymmetry
+from brainalign.rules.similarity_matching import SimilarityMatching
 from brainalign.rules.simplified_dtp import SimplifiedDTP
+from brainalign.rules.softhebb import SoftHebb
 from brainalign.rules.target_propagation import TargetPropagation
 from brainalign.rules.untrained import Untrained
 from brainalign.rules.weight_mirror import WeightMirror
 from brainalign.rules.weight_perturbation import WeightPerturbation
+from brainalign.rules.xcal import XCAL
 
 RULES: dict[str, type[LearningRule]] = {
     "backprop": Backprop,
@@ -61,6 +80,25 @@ RULES: dict[str, type[LearningRule]] = {
     "local_sim": LocalSim,
     "local_predsim": LocalPredsim,
     "clapp": Clapp,
+    "boltzmann": Boltzmann,
+    "contrastive_hebbian": ContrastiveHebbian,
+    "generec": GeneRec,
+    "xcal": XCAL,
+    "almeida_pineda": AlmeidaPineda,
+    "equilibrium_propagation": EquilibriumPropagation,
+    "predictive_coding": PredictiveCoding,
+    "prospective_configuration": ProspectiveConfiguration,
+    "segregated_dendrites": SegregatedDendrites,
+    "dendritic_microcircuit": DendriticMicrocircuit,
+    "burstprop": Burstprop,
+    "koerding_koenig": KoerdingKoenig,
+    "hebb": Hebb,
+    "oja": Oja,
+    "sanger": Sanger,
+    "similarity_matching": SimilarityMatching,
+    "krotov_hopfield": KrotovHopfield,
+    "softhebb": SoftHebb,
+    "neuromodulated": Neuromodulated,
     "bptt": BPTT,
     "rtrl": RTRL,
     "rflo": RFLO,

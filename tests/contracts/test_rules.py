@@ -172,7 +172,20 @@ def test_runs_where_the_network_is(made, name):
         assert all(each.device.type == "meta" for each in update.values())
 
 
-DATA_DEPENDENT = frozenset({"greedy_layerwise", "force", "reward_modulated_hebb"})
+DATA_DEPENDENT = frozenset(
+    {
+        "greedy_layerwise",
+        "force",
+        "reward_modulated_hebb",
+        "equilibrium_propagation",
+        "almeida_pineda",
+        "contrastive_hebbian",
+        "generec",
+        "xcal",
+        "prospective_configuration",
+        "dendritic_microcircuit",
+    }
+)
 """Rules whose updates branch on values."""
 OVER_TIME = "center_out:body=velocity,batch_size=8"
 """What rules of recurrent networks learn here."""

@@ -1,0 +1,88 @@
+"""What Hebbian rules have in common: hidden layers learn from what enters and leaves them, without targets."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from brainalign.errors import NeedsError
+from brainalign.networks.layered import Layer
+from brainalign.rules.rule import LearningRule, State, Update
+from brainalign.rules.stack_needs import needs_outputs_cost, stack_of
+from brainalign.tasks.task import Batch, Task
+
+
+@dataclass(frozen=True)
+class HebbianRule(LearningRule):
+    """Weights of hidden layers change by presynaptic and postsynaptic activity; biases and the read-out stay.
+
+    In a convolution each place of each image counts as a sample, and a layer learns on the means over samples.
+    """
+
+    family = "unsupervised"
+    feedback = "none"
+    locality = "pre- and postsynaptic activity"
+    phases = 1
+    true_gradient = False
+    trains_readout = False
+
+    def check(self, network: nn.Module, task: Task) -> None:
+        """Raise unless the network is a stack with hidden layers, and the task only shows it inputs."""
+        stack_of(self.name, network, hidden=1)
+        needs_outputs_cost(self.name, task)
+        if task.module is not None:
+            raise NeedsError(
+                f"Rule {self.name!r} pays the task's cost no heed, so what task {task.name!r} itself has to "
+                "learn would stay untrained. Choose classification, whose labels it does not look at."
+            )
+
+    def updates(
+        self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
+    ) -> Iterator[Update]:
+        """Give each hidden layer's update, on what the layers below it answer."""
+        update: Update = {}
+        with torch.no_grad():
+            x = batch.inputs
+            for layer in stack_of(self.name, network, hidden=1).layers[:-1]:
+                y = self.answer(layer, x, state)
+                update |= self.layer_update(layer, x, y, batch, state)
+                x = y
+        yield update
+
+    def answer(self, layer: Layer, x: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
+        """Give a layer's answer."""
+        return layer.activation(layer.preactivation(x))
+
+    @abstractmethod
+    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+        """Give what a layer's ``grad`` would hold: minus the change that the rule states."""
+
+
+def by_place(y: Float[Tensor, "sample unit ..."]) -> Float[Tensor, "place unit"]:
+    """Give a row for each place of each sample.
+
+    Examples
+    --------
+    >>> tuple(by_place(torch.zeros(2, 5, 4, 3)).shape)
+    (24, 5)
+    """
+    return y.movedim(1, -1).flatten(0, -2)
+
+
+def correlation(layer: Layer, y: Float[Tensor, "sample unit ..."], x: Float[Tensor, "sample ..."]) -> Tensor:
+    """Give ⟨y xᵀ⟩ in the shape of the layer's weights, the mean over samples and places."""
+    n_places = y.numel() // y.shape[1]
+    return layer.weight_gradient(y / n_places, x)[f"{layer.name}.weight"]
+
+
+def mixed(factors: Float[Tensor, "unit unit"], weight: Float[Tensor, "unit ..."]) -> Float[Tensor, "unit ..."]:
+    """Give A W, where W may be that of a convolution."""
+    return (factors @ weight.flatten(1)).view_as(weight)
+
+
+def each_unit(factors: Float[Tensor, " unit"], weight: Float[Tensor, "unit ..."]) -> Float[Tensor, "unit ..."]:
+    """Give each unit's weights times its factor."""
+    return factors.view(-1, *[1] * (weight.ndim - 1)) * weight
