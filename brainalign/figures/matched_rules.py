@@ -60,10 +60,10 @@ def matched_rules(
         figure.subplots_adjust(0.07, (11 + legend) / height, 0.99, 1 - 6 / height, 0.28, 0.36)
         for by, line in zip(rows, grid, strict=True):
             for panel, axes in zip(panels, line, strict=True):
-                _draw_panel(axes, table.query("by == @by and panel == @panel"), rules, by)
+                _draw_panel(axes, table.loc[(table["by"] == by) & (table["panel"] == panel)], rules, by)
                 axes.set_xlabel(ROWS[by])
                 if controls is not None:
-                    _draw_controls(axes, controls.query("panel == @panel"))
+                    _draw_controls(axes, controls.loc[controls["panel"] == panel])
         for panel, axes in zip(panels, grid[0], strict=True):
             axes.set_title(panel, fontsize=7)
         for line in grid:
@@ -77,7 +77,7 @@ def matched_rules(
 
 def _draw_panel(axes: Axes, points: pd.DataFrame, rules: list[str], by: str) -> None:
     for number, rule in enumerate(rules):
-        own = points.query("rule == @rule").dropna(subset=["mean"]).sort_values("place")
+        own = points.loc[points["rule"] == rule].dropna(subset=["mean"]).sort_values("place")
         look = _look(number)
         axes.plot(own["place"], own["mean"], **look)
         axes.fill_between(own["place"], own["low"], own["high"], color=look["color"], alpha=0.15, linewidth=0)
