@@ -1,7 +1,7 @@
 """Score networks against recordings, layer by layer: the measuring wing in one call."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from brainalign.data import Recording, StimulusSet, load_recording
 from brainalign.errors import BrainalignError, NeedsError
 from brainalign.metrics import Metric, find_metric
 from brainalign.networks import Preprocessing
-from brainalign.probing import probe
+from brainalign.probing import Representation, probe
 
 DEFAULT_METRICS = ("ridge", "rsa")
 DEFAULT_CONDITION_METRICS = ("jpca", "tangling", "participation_ratio")
@@ -128,7 +128,6 @@ def evaluate(
     """
     found = _recordings(recordings)
     entrants = _candidates(networks)
-    compared = {each.identity[:-1]: each for each in entrants}
     chosen = _metrics(DEFAULT_METRICS if metrics is None else metrics)
     acted, found = [r for r in found if of_conditions(r)], [r for r in found if not of_conditions(r)]
     globs = None if layers is None else tuple([layers] if isinstance(layers, str) else layers)
@@ -161,24 +160,16 @@ def evaluate(
         "device": device,
     }
     for recording, shown, of_recording in zip(found, stimuli, problems, strict=True):
-        entries: list[list[Entry]] = [[] for _ in of_recording]
-        for network in tqdm(entrants, recording.name, unit="network", delay=2, leave=False, disable=None):
+
+        def probed(network: Candidate, shown: StimulusSet = shown) -> list[Representation]:
             chosen_layers = None if network.control else layers
             own = None if network.control else preprocessing
-            seen = probe(network.load(), shown, chosen_layers, preprocessing=own, **options)
-            for problem, entered in zip(of_recording, entries, strict=True):
-                new_rows, new_details, committed = score_network(
-                    recording.name, problem, network, list(seen.values())
-                )
-                rows += [_marked(row, recording) for row in new_rows]
-                details += new_details
-                if committed is not None and compared[network.identity[:-1]] is network:
-                    entered.append(Entry(network.label, network.seed, committed))
-        committed_regions += [
-            _committed(recording.name, problem, entered)
-            for problem, entered in zip(of_recording, entries, strict=True)
-            if problem.comparison is not None
-        ]
+            return list(probe(network.load(), shown, chosen_layers, preprocessing=own, **options).values())
+
+        new_rows, new_details, regions = _scored(recording, of_recording, entrants, probed)
+        rows += new_rows
+        details += new_details
+        committed_regions += regions
     used = chosen_acted if not found else [*chosen, *(m for m in chosen_acted if m not in chosen)]
     attrs = _attributes([*acted, *found], used, n_resamples, seed, reduction)
     return Evaluation(
@@ -204,6 +195,38 @@ def score(
         the layer ``committed`` on other stimuli than it is scored on.
     """
     return evaluate(network, recording, metrics, **options).scores
+
+
+def _scored(
+    recording: Recording,
+    problems: Sequence[Problem],
+    entrants: Sequence[Candidate],
+    probed: Callable[[Candidate], list[Representation]],
+) -> tuple[list[dict], list[pd.DataFrame], list[CommittedRegion]]:
+    """Score every network in the regions of a recording with images.
+
+    Returns
+    -------
+    tuple
+        Rows, tables of details, and each region's outcomes at committed layers.
+    """
+    compared = {each.identity[:-1]: each for each in entrants}
+    rows, details = [], []
+    entries: list[list[Entry]] = [[] for _ in problems]
+    for network in tqdm(entrants, recording.name, unit="network", delay=2, leave=False, disable=None):
+        seen = probed(network)
+        for problem, entered in zip(problems, entries, strict=True):
+            new_rows, new_details, committed = score_network(recording.name, problem, network, seen)
+            rows += [_marked(row, recording) for row in new_rows]
+            details += new_details
+            if committed is not None and compared[network.identity[:-1]] is network:
+                entered.append(Entry(network.label, network.seed, committed))
+    regions = [
+        _committed(recording.name, problem, entered)
+        for problem, entered in zip(problems, entries, strict=True)
+        if problem.comparison is not None
+    ]
+    return rows, details, regions
 
 
 def _listed(value, kind: str) -> list:
