@@ -21,7 +21,7 @@ from brainalign.compare.scores import make_scores, save_scores, versions
 from brainalign.data import Recording, StimulusSet, load_recording
 from brainalign.errors import BrainalignError, NeedsError
 from brainalign.metrics import Metric, find_metric
-from brainalign.networks import Preprocessing
+from brainalign.networks import Preprocessing, RecurrentNetwork
 from brainalign.probing import Representation, probe
 
 DEFAULT_METRICS = ("ridge", "rsa")
@@ -164,7 +164,7 @@ def evaluate(
         def probed(network: Candidate, shown: StimulusSet = shown) -> list[Representation]:
             chosen_layers = None if network.control else layers
             own = None if network.control else preprocessing
-            return list(probe(network.load(), shown, chosen_layers, preprocessing=own, **options).values())
+            return list(probe(_seeing(network), shown, chosen_layers, preprocessing=own, **options).values())
 
         new_rows, new_details, regions = _scored(recording, of_recording, entrants, probed)
         rows += new_rows
@@ -227,6 +227,17 @@ def _scored(
         if problem.comparison is not None
     ]
     return rows, details, regions
+
+
+def _seeing(network: Candidate) -> nn.Module:
+    """Load a network that can be shown images."""
+    module = network.load()
+    if isinstance(module, RecurrentNetwork):
+        raise NeedsError(
+            f"Network {network.name!r} is recurrent and sees no images; score it on a recording of movement, "
+            "such as churchland2012 (`brainalign list recordings`)."
+        )
+    return module
 
 
 def _listed(value, kind: str) -> list:

@@ -104,6 +104,11 @@ def test_a_network_without_a_task_of_movement_is_refused():
         rows([Candidate("convnet")], recording(rotations(6, 0)), ["jpca"])
 
 
+def test_a_recurrent_network_is_not_shown_images():
+    with pytest.raises(NeedsError, match="recurrent and sees no images"):
+        rows("rnn", "simulated", ["rsa"])
+
+
 def test_a_metric_of_images_has_a_row_that_says_why_not():
     found = rows([network(rotations(6, 0))], recording(rotations(6, 0)), ["ridge"])
     assert "there are none" in found["note"][0]
