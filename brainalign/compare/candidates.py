@@ -64,7 +64,8 @@ class TrainedNetwork(Protocol):
     ) -> dict[str, xr.DataArray]:
         """Let it, or another network, act out conditions without images, by the task that it learned.
 
-        Gives each layer's activity (stimulus, unit, time), in seconds from an event: ``go`` or ``movement``.
+        Gives each layer's activity (stimulus, unit, time), in seconds from an event: ``target``, ``go`` or
+        ``movement``.
         """
         ...
 

@@ -35,6 +35,9 @@ N_HALVES = 10
 N_MATCHED = 3
 """Random halves of units on which unlabelled conditions are matched, here and in each draw of the null."""
 
+MOST_MATCHED = 200
+"""Draws of a null that matches conditions, at most: each is a search of its own."""
+
 LEFT_OUT = "conditions left out"
 """What the column ``resampled`` says of an interval that leaves out one condition at a time."""
 
@@ -218,7 +221,8 @@ def _compared(
             )
         sides = kernel, model.values, brain.values, times
         raw = matched_value(*sides, rng, N_MATCHED)
-        null = matched_chance(*sides, options.n_null, rng, N_MATCHED) if options.n_null else np.empty(0)
+        n_null = min(options.n_null, MOST_MATCHED)
+        null = matched_chance(*sides, n_null, rng, N_MATCHED) if n_null else np.empty(0)
         return _Value(raw, null, np.empty(0), note="matched")
 
     def value(values: Array, others: Array) -> float:

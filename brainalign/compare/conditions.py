@@ -12,6 +12,9 @@ from brainalign.errors import AlignmentError, ResponsesError
 
 Array = np.ndarray
 
+EVENTS = {"target": "target", "move": "movement"}
+"""Events of a network's trial by what the name of a recording's event holds; ``go`` is any other."""
+
 FEWEST_TIMES = 10
 """Times that network and brain must share for their courses to be compared."""
 
@@ -141,14 +144,9 @@ def halves_of_trials(
 
 
 def event_of(recording: Recording) -> str:
-    """Name the event that a recording's times count from: ``movement`` or ``go``."""
-    for region in recording.responses.values():
-        event = str(
-            region.attrs.get("event", region["time"].attrs.get("event", "") if "time" in region.coords else "")
-        )
-        if "move" in event:
-            return "movement"
-    return "go"
+    """Name the event that a recording's times count from: ``target``, ``movement``, or else ``go``."""
+    said = " ".join(str(region.attrs.get("align_to", "")) for region in recording.responses.values())
+    return next((name for word, name in EVENTS.items() if word in said), "go")
 
 
 def angles_of(recording: Recording, conditions: Sequence[str]) -> Float[Array, " condition"] | None:

@@ -138,9 +138,11 @@ class LIF(LocalNetwork):
         leak = psi.new_tensor([1 - each for each in (self.alpha, *self.filters)])
         over_by_state = psi.new_tensor([1 - self.alpha, *(-each for each in self.adaptation)])
         state_by_spike = psi.new_tensor([0.0, *self.filters])
-        drive = psi[..., None] * self.alpha * state_by_spike
-        drive[..., 0] = self.alpha
+        # Hidden variables come first in memory, so that what is done to one of them is done in one sweep.
+        drive = self.alpha * state_by_spike[:, None, None] * psi
+        drive[0] = self.alpha
         rate = torch.zeros_like(drive)
-        rate[..., 1] = 1
-        decay = torch.diag(leak) + psi[..., None, None] * (state_by_spike[:, None] * over_by_state)
-        return LocalDynamics(spikes, decay, drive, rate)
+        rate[1] = 1
+        by_spike = state_by_spike[:, None] * over_by_state
+        decay = torch.diag(leak)[..., None, None] + by_spike[..., None, None] * psi
+        return LocalDynamics(spikes, decay.permute(2, 3, 0, 1), drive.movedim(0, -1), rate.movedim(0, -1))

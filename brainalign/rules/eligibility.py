@@ -98,13 +98,16 @@ def synaptic_gradient(network: Local, trials: Trials, errors: Errors) -> Update:
     """
     x, before = trials.inputs.flatten(0, 1), trials.before.flatten(0, 1)
     local, shape = local_dynamics(network, x, before), errors.shape[:2]
-    decay, drive, rate = (each.unflatten(0, shape) for each in (local.decay, local.drive, local.rate))
-    filtered = torch.zeros_like(drive[0])
+    # Hidden variables to the front: sums over them are then of whole arrays.
+    decay = local.decay.permute(2, 3, 0, 1).unflatten(2, shape)
+    drive, rate = (each.movedim(-1, 0).unflatten(1, shape) for each in (local.drive, local.rate))
+    came = rate * errors
+    filtered = torch.zeros_like(came[:, 0])
     deltas = torch.empty_like(errors)
     for t in range(len(errors) - 1, -1, -1):
-        filtered = filtered + rate[t] * errors[t, ..., None]
-        deltas[t] = (drive[t] * filtered).sum(-1)
-        filtered = (decay[t] * filtered[..., None]).sum(-2)
+        filtered += came[:, t]
+        torch.sum(drive[:, t] * filtered, 0, out=deltas[t])
+        filtered = (decay[:, :, t] * filtered[:, None]).sum(0)
     delta = deltas.flatten(0, 1)
     return {
         "input.weight": delta.T @ x,

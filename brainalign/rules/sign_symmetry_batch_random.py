@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brainalign.rules.rule import State, Update
@@ -11,6 +13,9 @@ from brainalign.rules.sign_symmetry import MAGNITUDE, RandomMagnitudes
 from brainalign.tasks.task import Batch, Task
 
 DEVIATION = "deviation."
+
+N_QUANTILES = 2**16
+"""Values that a magnitude can have: one for each number of 16 random bits."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,20 @@ class BatchRandomSignSymmetry(RandomMagnitudes):
             name = key.removeprefix(DEVIATION)
             state[MAGNITUDE + name] = self.drawn(parameters[name], state[key], generator)
         yield from super().updates(network, task, batch, state, generator)
+
+    def drawn(self, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw |M| of a map from its quantiles, which takes less than half the time of Gaussian numbers."""
+        # Four numbers of 16 bits from each of 64.
+        bits = torch.empty(-(-weight.numel() // 4), dtype=torch.int64)
+        bits.random_(-(2**63), None, generator=generator)
+        chosen = bits.view(torch.int16)[: weight.numel()].int().add_(N_QUANTILES // 2)
+        magnitudes = _quantiles(self.distribution, weight.dtype).index_select(0, chosen)
+        return magnitudes.view(weight.shape).to(weight.device).mul_(deviation)
+
+
+@lru_cache
+def _quantiles(distribution: str, dtype: torch.dtype) -> Float[Tensor, " quantile"]:
+    """Give the middles of equally probable parts of |x|, x of mean 0 and variance 1."""
+    share = (torch.arange(N_QUANTILES, dtype=torch.float64) + 0.5) / N_QUANTILES
+    found = 2**0.5 * torch.erfinv(share) if distribution == "gaussian" else 3**0.5 * share
+    return found.to(dtype)

@@ -42,6 +42,11 @@ class CenterOut(MotorTask):
     hold: float = 0.2
 
     @property
+    def target_time(self) -> float:
+        """When the target is shown, in seconds from the start."""
+        return self.cue
+
+    @property
     def go_time(self) -> float:
         """When movement is asked for, in seconds from the start."""
         return self.cue + self.delay

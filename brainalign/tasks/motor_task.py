@@ -106,6 +106,11 @@ class MotorTask(Task):
 
     @property
     @abstractmethod
+    def target_time(self) -> float:
+        """When the target is shown, in seconds from the start of a trial."""
+
+    @property
+    @abstractmethod
     def go_time(self) -> float:
         """When movement is asked for, in seconds from the start of a trial as it is evaluated."""
 
@@ -247,16 +252,16 @@ class MotorTask(Task):
         -------
         dict
             ``units``, ``outputs``, and as a control the ``hand``'s position and velocity, each of dims
-            (stimulus, unit, time), in seconds from the event: ``go``, when movement is asked for, or
-            ``movement``, when it is to begin. Where the conditions have no angles, rows correspond to them in
-            number only.
+            (stimulus, unit, time), in seconds from the event: ``target``, when it is shown, ``go``, when
+            movement is asked for, or ``movement``, when it is to begin. Where the conditions have no angles,
+            rows correspond to them in number only.
         """
         ids = stimuli.ids
         parameter = next(network.parameters())
         batch = self._batch(self.conditions_of(stimuli), None).to(parameter.device)
         course, rates = self.course(network.eval(), batch, keep_rates=True)
         self._check_numbers(course)
-        zero = self.go_time if event == "go" else self.movement_time
+        zero = {"target": self.target_time, "go": self.go_time, "movement": self.movement_time}[event]
         times = self.dt * np.arange(1, course.shape[1] + 1) - zero
         layers = {"units": torch.stack(rates, 1), "outputs": course[..., 4:-1], "hand": course[..., :4]}
         return {

@@ -22,5 +22,5 @@ def prepare(files: Mapping[str, Path], part: str, name: str) -> Recording:
         subject="not stated",
         dims=("stimulus", "unit", "time"),
         time=content["t"].ravel() / 1000,
-    )
+    ).assign_attrs(align_to="movement onset")
     return Recording(name, StimulusSet.from_ids(conditions, name=name), {"M1/PMd": responses})

@@ -14,7 +14,8 @@ FILES = {"delay": "ex1_spikecounts.mat", "reach": "ex2_rawspiketrains.mat"}
 BIN = 20
 """Milliseconds of a bin; the files count spikes in 1 ms."""
 START = {"delay": 0.1, "reach": 0.0}
-"""Seconds of the first sample: after the target's onset, or after the beginning of the trial in the file."""
+ALIGN_TO = {"delay": "target onset", "reach": "beginning of the trial in the file"}
+"""What times count from; the first sample is as many seconds after it as START says."""
 
 
 def prepare(files: Mapping[str, Path], part: str, name: str) -> Recording:
@@ -30,6 +31,8 @@ def prepare(files: Mapping[str, Path], part: str, name: str) -> Recording:
         subject="G",
         dims=("trial", "unit", "time"),
         time=START[part] + (np.arange(n_bins) + 0.5) * BIN / 1000,
-    ).assign_coords(duration=("trial", milliseconds / 1000))
+    )
+    responses = responses.assign_coords(duration=("trial", milliseconds / 1000))
+    responses = responses.assign_attrs(align_to=ALIGN_TO[part])
     conditions = sorted(set(responses["stimulus"].values))
     return Recording(name, StimulusSet.from_ids(conditions, name=name), {"M1/PMd": responses})

@@ -180,8 +180,9 @@ def test_a_condition_that_a_network_has_not_acted_out():
         course.at(Courses("M1", ("b",), np.zeros((1, 30, 2)), TIMES))
 
 
-def test_the_event_of_a_recording_is_read_from_its_time():
+def test_the_event_of_a_recording_is_read_from_its_responses():
     region = labelled(rotations(6, 0))
     assert event_of(recording(rotations(6, 0), responses=region)) == "go"
-    region.time.attrs["event"] = "movement onset"
-    assert event_of(recording(rotations(6, 0), responses=region)) == "movement"
+    for event, name in (("move_onset_time", "movement"), ("target_on_time", "target"), ("go_cue_time", "go")):
+        region.attrs["align_to"] = event
+        assert event_of(recording(rotations(6, 0), responses=region)) == name

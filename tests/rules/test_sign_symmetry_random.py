@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from scipy.stats import halfnorm, kstest, uniform
 
 from brainalign.errors import UnknownNameError
 from brainalign.networks.untrained import seeded
@@ -43,6 +44,17 @@ def test_signs_are_those_of_the_weights_at_every_step(kind, stack, teacher, upda
     assert (start != network.head.weight.detach().sign()).any()
     held = next(task.held_out())
     assert float((network(held.inputs).argmax(1) == held.targets).double().mean()) > 0.6
+
+
+@pytest.mark.parametrize(("distribution", "law"), [("gaussian", halfnorm()), ("uniform", uniform(0, 3**0.5))])
+def test_magnitudes_follow_their_law_and_are_independent(kind, distribution, law):
+    rule = kind(distribution=distribution)
+    weight, generator = torch.zeros(301, 333, dtype=torch.float64), torch.Generator().manual_seed(0)
+    drawn = rule.drawn(weight, torch.tensor(2.0), generator) / 2
+    assert kstest(drawn.flatten().numpy(), law.cdf).pvalue > 0.01
+    assert kstest(drawn.flatten().numpy(), halfnorm(scale=1.02).cdf).pvalue < 1e-4
+    neighbours = torch.corrcoef(torch.stack([drawn[:, 1:].flatten(), drawn[:, :-1].flatten()]))[0, 1]
+    assert abs(float(neighbours)) < 4 / drawn.numel() ** 0.5
 
 
 @pytest.mark.parametrize(("distribution", "expected"), [("gaussian", 50.5), ("uniform", 41.4)])

@@ -168,6 +168,9 @@ def test_answers_are_at_the_angles_of_the_recording():
     assert list(units["stimulus"].values) == ["c0", "c1", "c2"]
     # the first state is that after the first step
     assert float(units["time"][0]) == pytest.approx(task.dt - task.go_time)
+    for event, zero in (("target", task.cue), ("movement", task.go_time + task.reaction)):
+        shifted = task.answers(network, conditions([90, 0, 45]), event)["units"]
+        assert float(shifted["time"][0]) == pytest.approx(task.dt - zero)
     assert set(found["units"]["region"].values) == {"units"}
     assert found["outputs"].shape == (3, 2, 75)
     _, rates = task.course(network, next(task.held_out()), keep_rates=True)
