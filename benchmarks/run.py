@@ -24,6 +24,7 @@ SCRIPTS = (
     "wide",
     "scaling",
     "training",
+    "relaxation",
     "sweep",
     "jpca",
     "trajectory_cca",

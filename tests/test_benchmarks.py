@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from brainalign.rules import RULES
 
@@ -26,30 +27,16 @@ FIELDS = {
     "target",
     "holds",
 }
-UNTIMED = frozenset(
-    {
-        "boltzmann",
-        "contrastive_hebbian",
-        "generec",
-        "xcal",
-        "almeida_pineda",
-        "equilibrium_propagation",
-        "predictive_coding",
-        "prospective_configuration",
-        "segregated_dendrites",
-        "dendritic_microcircuit",
-        "burstprop",
-        "koerding_koenig",
-        "hebb",
-        "oja",
-        "sanger",
-        "similarity_matching",
-        "krotov_hopfield",
-        "softhebb",
-        "neuromodulated",
-    }
-)
-"""Rules whose steps the table does not have yet."""
+FAMILIES = ("activity differences", "dendritic", "unsupervised", "neuromodulation")
+RELAXING = {name for name, rule in RULES.items() if rule.family in FAMILIES}
+"""Rules that settle or have phases."""
+
+NOT_TIMED = {
+    "reinforce": "a step is that of node_perturbation, with rewards for costs",
+    "greedy_layerwise": "a step is one of backprop through fewer layers",
+    "untrained": "takes no step",
+}
+"""Rules without a row, and why."""
 
 IDS = {
     "rdm": {"rdm_rsatoolbox", "rdm_floor"},
@@ -65,10 +52,15 @@ IDS = {
     "training": {
         f"training_{name}"
         for name, rule in RULES.items()
-        if not rule.of_time
-        and name not in ("reinforce", "greedy_layerwise", "untrained")
-        and name not in UNTIMED
+        if not rule.of_time and name not in RELAXING and name not in NOT_TIMED
     },
+    "relaxation": {
+        "relaxation_equilibrium_propagation_loop",
+        *(f"relaxation_{name}" for name in RELAXING),
+    },
+    "jpca": {"jpca_null"},
+    "trajectory_cca": {"trajectory_cca_value", "trajectory_cca_chance"},
+    "recurrent_rules": {f"recurrent_rules_{name}" for name in ("bptt", "rflo", "e_prop")},
     "sweep": {f"sweep_{what}" for what in ("workers", "overhead", "plan", "resume")},
 }
 
@@ -121,14 +113,29 @@ def check_rows(records: list[dict], script: str) -> None:
         assert record["holds"] is (above if record["relation"] == ">=" else below)
 
 
-@pytest.mark.parametrize("script", ["pls", "ridge", "bootstrap", "resnet18", "wide", "training"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("pls", "ridge", "bootstrap", "resnet18", "wide", "training", "relaxation"),
+        *("jpca", "trajectory_cca", "recurrent_rules"),
+    ],
+)
 def test_a_script_gives_its_rows(script, benchmark, in_this_process):
     in_this_process(script)
     with warnings.catch_warnings():
         # What peers warn of while they work is theirs to mend.
         warnings.simplefilter("ignore")
-        rows = benchmark(script).measure(small=True)
-    check_rows([row.as_record() for row in rows], script)
+        measured = benchmark(script).measure(small=True)
+    curves = [each for each in measured if isinstance(each, benchmark("rows").Curve)]
+    check_rows([each.as_record() for each in measured if each not in curves], script)
+    assert all(each.id.startswith(f"{script}_") for each in curves)
+
+
+def test_products_by_hand_and_solving_are_counted(benchmark):
+    count, a = benchmark("multiply_adds").multiply_adds, torch.ones(3, 4)
+    assert count(lambda: a @ a.T) == 36
+    assert count(lambda: a.T @ a) == 48
+    assert count(lambda: torch.linalg.solve(2 * torch.eye(6), torch.ones(3, 6), left=False)) == 180
 
 
 def test_the_command_writes_rows_and_machine(tmp_path):
@@ -195,7 +202,7 @@ def test_all_scripts_run_in_processes_of_their_own(tmp_path):
         check_rows([row for row in content["rows"] if row["id"].startswith(f"{script}_")], script)
     assert len(content["rows"]) == sum(map(len, IDS.values()))
     for curve in content["curves"]:
-        assert curve["id"].startswith("scaling_")
+        assert curve["id"].startswith(("scaling_", "recurrent_rules_"))
         assert len(curve["sizes"]) == len(curve["seconds"]) >= 2
         assert np.isfinite(curve["exponent"]) and curve["theory"] > 0
 

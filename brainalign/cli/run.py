@@ -57,13 +57,17 @@ def run(
 def _draw(out: Path) -> list[Path]:
     """Draw learning curves; a table in which nothing can be drawn has none."""
     from brainalign.compare import load_scores
+    from brainalign.compare.commitment import COMMITTED
     from brainalign.errors import BrainalignError
     from brainalign.figures import learning_curves
 
     path = out / "figures" / "learning_curves.pdf"
     try:
         path.parent.mkdir(exist_ok=True)
-        learning_curves(load_scores(out / "scores.nc"), path)
+        scores = load_scores(out / "scores.nc")
+        # Networks that act conditions out have no layer that was committed on other stimuli.
+        layer = None if COMMITTED in scores["layer"].values else "units"
+        learning_curves(scores, path, layer=layer)
     except BrainalignError as error:
         _say(f"no figure: {error}")
         return []

@@ -8,6 +8,7 @@ from pathlib import Path
 from brainalign.data.card import Card
 from brainalign.data.cards import find_card
 from brainalign.data.fetch import fetch_card
+from brainalign.data.nwb_path import is_nwb, nwb_recording
 from brainalign.data.own import own_recording
 from brainalign.data.recording import Recording
 from brainalign.errors import CardError, UnknownNameError
@@ -19,7 +20,8 @@ def load_recording(name: str | Path) -> Recording:
     Parameters
     ----------
     name
-        ``card``, ``card/part``, or the path of a card or of its folder.
+        ``card``, ``card/part``, the path of a card or of its folder, or that of an NWB file, with options of
+        `brainalign.data.nwb.recording_from_nwb`: ``session.nwb:align_to=go_cue_time,after=0.4``.
 
     Raises
     ------
@@ -30,6 +32,8 @@ def load_recording(name: str | Path) -> Recording:
     FetchError
         A file could not be had.
     """
+    if is_nwb(name):
+        return nwb_recording(name)
     card, part = find_card(name)
     if card.parts and not part:
         raise UnknownNameError(
@@ -50,6 +54,8 @@ def recording_names(name: str | Path) -> list[str]:
 
     Each can be given to `load_recording`.
     """
+    if is_nwb(name):
+        return [str(name)]
     card, part = find_card(name)
     return [f"{name}/{each}" for each in card.parts] if card.parts and not part else [str(name)]
 

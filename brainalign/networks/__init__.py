@@ -8,6 +8,7 @@ from brainalign.networks.lenet import LeNet
 from brainalign.networks.load import load_network
 from brainalign.networks.mlp import MLP
 from brainalign.networks.naming import NetworkName, is_control, parse_network_name
+from brainalign.networks.normalised_stack import NormalisedLayer, NormalisedStack
 from brainalign.networks.pixels import Pixels
 from brainalign.networks.preprocessing import (
     DEFAULT_PREPROCESSING,
@@ -17,6 +18,7 @@ from brainalign.networks.preprocessing import (
 )
 from brainalign.networks.recurrent import LeakyNetwork, RecurrentNetwork
 from brainalign.networks.residual import ResNet20
+from brainalign.networks.softhebb_net import SoftHebbNet
 from brainalign.networks.trainable import Shape, check_network, check_trainable, make_network
 
 __all__ = [
@@ -30,11 +32,14 @@ __all__ = [
     "LeakyNetwork",
     "NetworkEntry",
     "NetworkName",
+    "NormalisedLayer",
+    "NormalisedStack",
     "Pixels",
     "Preprocessing",
     "RecurrentNetwork",
     "ResNet20",
     "Shape",
+    "SoftHebbNet",
     "check_network",
     "check_trainable",
     "is_control",

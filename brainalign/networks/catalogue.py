@@ -140,6 +140,15 @@ FAMILIES: dict[str, Family] = {
         partial(_make_own, "resnet20"),
         weights="random",
     ),
+    "softhebb_net": Family(
+        NetworkEntry(
+            "softhebb_net[:OPTIONS]",
+            "normalised, competing and pooled convolutions, to be trained",
+            "Journé et al. 2023",
+        ),
+        partial(_make_own, "softhebb_net"),
+        weights="random",
+    ),
     "rnn": Family(
         NetworkEntry("rnn[:OPTIONS]", "recurrent network of leaky units, to be trained to move", "brainalign"),
         partial(_make_recurrent, "rnn"),

@@ -21,10 +21,17 @@ from brainalign.networks.preprocessing import Preprocessing, set_preprocessing
 from brainalign.networks.recurrent import RecurrentNetwork
 from brainalign.networks.residual import ResNet20
 from brainalign.networks.rnn import RNN
+from brainalign.networks.softhebb_net import SoftHebbNet
 from brainalign.networks.torchvision_networks import AS_WITH_WEIGHTS, torchvision_names
 from brainalign.networks.untrained import seeded
 
-OF_IMAGES: dict[str, type[nn.Module]] = {"mlp": MLP, "convnet": ConvNet, "lenet": LeNet, "resnet20": ResNet20}
+OF_IMAGES: dict[str, type[nn.Module]] = {
+    "mlp": MLP,
+    "convnet": ConvNet,
+    "lenet": LeNet,
+    "resnet20": ResNet20,
+    "softhebb_net": SoftHebbNet,
+}
 RECURRENT: dict[str, type[RecurrentNetwork]] = {
     "rnn": RNN,
     "gru": GRU,
@@ -65,7 +72,7 @@ def make_network(name: str, shape: Shape, seed: int = 0) -> nn.Module:
     Parameters
     ----------
     name
-        ``mlp``, ``convnet``, ``lenet`` or ``resnet20``, with options after a colon
+        ``mlp``, ``convnet``, ``lenet``, ``resnet20`` or ``softhebb_net``, with options after a colon
         (``mlp:hidden=500-300,activation=sigmoid``), ``torchvision:NAME``, or ``path.py:FACTORY`` (whose
         network must take the task's images and give its outputs); for tasks over time ``rnn``, ``gru``,
         ``ei_rnn``, ``lif`` or ``alif``.

@@ -15,7 +15,7 @@ from brainalign.rules.local_heads import one_hot
 from brainalign.rules.relaxation import Activities
 from brainalign.rules.rule import LearningRule, State, Update
 from brainalign.rules.stack_needs import needs_categories, stack_of
-from brainalign.rules.symmetric_stack import SymmetricStack, settled_network
+from brainalign.rules.symmetric_stack import SymmetricStack, bottom_up, settled_network
 from brainalign.tasks.task import Batch, Task
 
 VARIANTS = ("sampled", "exact")
@@ -56,7 +56,7 @@ class Boltzmann(LearningRule):
     feedback = "its own forward weights, transposed, while activity is random"
     locality = "coincidences of pre- and postsynaptic activity in two phases"
     phases = 2
-    passes = 98.0
+    passes = 95.0
     source = "Ackley, Hinton & Sejnowski 1985, Cogn Sci"
     optimizer = "momentum:lr=0.1"
     activation = "sigmoid"
@@ -112,16 +112,22 @@ class Boltzmann(LearningRule):
         self, stack: SymmetricStack, start: Activities, clamped: bool, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Give the mean products of connected units, and of units, over samples and later sweeps."""
-        activities, total, first = list(start), {}, self.sweeps // 2
-        for n in range(self.sweeps):
+        activities, first_layer, total = list(start), stack.layers[0], {}
+        drive, active = bottom_up(first_layer, start[0], bias=True), torch.zeros_like(start[1])
+        first = self.sweeps // 2
+        share = 1 / (len(start[0]) * (self.sweeps - first))
+        for sweep in range(self.sweeps):
             for place in reversed(range(len(stack.layers) - clamped)):
-                probability = torch.sigmoid(stack.total_input(place, activities))
+                probability = torch.sigmoid(stack.total_input(place, activities, drive))
                 drawn = torch.rand(probability.shape, generator=generator, dtype=probability.dtype)
                 activities[place + 1] = (drawn.to(probability.device) < probability).to(probability.dtype)
-            if n >= first:
-                for name, each in stack.products(activities).items():
-                    total[name] = total.get(name, 0) + each / (self.sweeps - first)
-        return total
+            if sweep >= first:
+                active += share * activities[1]
+                for layer, below, h in zip(stack.layers[1:], activities[1:], activities[2:], strict=False):
+                    for name, each in layer.weight_gradient(share * h, below).items():
+                        total[name] = total.get(name, 0) + each
+        # Inputs stay, so that their products with the mean are the mean of the products.
+        return first_layer.weight_gradient(active, start[0]) | total
 
 
 def coincidences(stack: SymmetricStack, activities: Activities, clamped: bool) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from brainalign.names import read_options, snake_case, unknown_name
 from brainalign.rules.almeida_pineda import AlmeidaPineda
 from brainalign.rules.backprop import Backprop
 from brainalign.rules.boltzmann import Boltzmann
+from brainalign.rules.boltzmann_restricted import BoltzmannRestricted
 from brainalign.rules.bptt import BPTT
 from brainalign.rules.burstprop import Burstprop
 from brainalign.rules.clapp import Clapp
@@ -49,8 +50,12 @@ from brainalign.rules.sign_symmetry_uniform import UniformSignSymmetry
 from brainalign.rules.similarity_matching import SimilarityMatching
 from brainalign.rules.simplified_dtp import SimplifiedDTP
 from brainalign.rules.softhebb import SoftHebb
+from brainalign.rules.stdp import STDP
+from brainalign.rules.stdp_pairs import STDPPairs
 from brainalign.rules.target_propagation import TargetPropagation
 from brainalign.rules.untrained import Untrained
+from brainalign.rules.variational_em import VariationalEM
+from brainalign.rules.wake_sleep import WakeSleep
 from brainalign.rules.weight_mirror import WeightMirror
 from brainalign.rules.weight_perturbation import WeightPerturbation
 from brainalign.rules.xcal import XCAL
@@ -86,6 +91,8 @@ RULES: dict[str, type[LearningRule]] = {
     "xcal": XCAL,
     "almeida_pineda": AlmeidaPineda,
     "equilibrium_propagation": EquilibriumPropagation,
+    "stdp": STDP,
+    "stdp_pairs": STDPPairs,
     "predictive_coding": PredictiveCoding,
     "prospective_configuration": ProspectiveConfiguration,
     "segregated_dendrites": SegregatedDendrites,
@@ -98,6 +105,9 @@ RULES: dict[str, type[LearningRule]] = {
     "similarity_matching": SimilarityMatching,
     "krotov_hopfield": KrotovHopfield,
     "softhebb": SoftHebb,
+    "boltzmann_restricted": BoltzmannRestricted,
+    "wake_sleep": WakeSleep,
+    "variational_em": VariationalEM,
     "neuromodulated": Neuromodulated,
     "bptt": BPTT,
     "rtrl": RTRL,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from brainalign.errors import NeedsError
 from brainalign.rules.local_heads import drawn, sample_answers
 from brainalign.rules.rule import LearningRule, State, Update
-from brainalign.rules.stack_needs import needs_outputs_cost, stack_of
+from brainalign.rules.stack_needs import needs_inputs_alone, stack_of
 from brainalign.tasks.task import Batch, Task
 
 PREDICTION = "trainable.prediction."
@@ -60,12 +60,7 @@ class Clapp(LearningRule):
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless the network is a stack with hidden layers, shown plain inputs that it can move."""
         stack_of(self.name, network, hidden=1)
-        needs_outputs_cost(self.name, task)
-        if task.module is not None:
-            raise NeedsError(
-                f"Rule {self.name!r} pays the task's cost no heed, so what task {task.name!r} itself has to "
-                "learn would stay untrained. Choose classification, whose labels it does not look at."
-            )
+        needs_inputs_alone(self.name, task)
         shape = next(task.held_out(1)).inputs.shape
         if len(shape) == 4 and self.shift and not 1 <= self.shift * shape[3] < shape[3]:
             raise NeedsError(

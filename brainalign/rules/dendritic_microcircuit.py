@@ -68,7 +68,7 @@ class DendriticMicrocircuit(LearningRule):
     feedback = "rates of the layer above through fixed random weights, less what interneurons predict of them"
     locality = "presynaptic rate, and the somatic and dendritic potentials of the postsynaptic cell"
     phases = 2
-    passes = 40.0
+    passes = 39.0
     source = "Sacramento, Costa, Bengio & Senn 2018, NeurIPS (arXiv:1810.11393)"
     optimizer = "sgd:lr=0.05"
     activation = "tanh"
@@ -147,24 +147,24 @@ class DendriticMicrocircuit(LearningRule):
 
     def network_updates(self, circuit: Microcircuit, potentials: Activities) -> Update:
         """Give the updates of W and b."""
+        rates, scale = circuit.all_rates(potentials), self.nudging() * len(potentials[0])
         update: Update = {}
         for place, layer in enumerate(circuit.layers):
-            missing = layer.activation.forward(circuit.basal(place, potentials)) - circuit.rates(
-                place, potentials
-            )
-            scale = self.nudging() * len(potentials[0])
-            update |= layer.weight_gradient(missing / scale, circuit.rates(place - 1, potentials))
+            missing = layer.activation.forward(circuit.basal(place, potentials)) - rates[place + 1]
+            update |= layer.weight_gradient(missing / scale, rates[place])
         return update
 
     def interneuron_updates(self, circuit: Microcircuit, potentials: Activities) -> Update:
         """Give the updates of S, s and P."""
+        rates, n = circuit.all_rates(potentials), len(potentials[0])
         update: Update = {}
         for place, above in enumerate(circuit.layers[1:]):
-            rates, n = circuit.rates(place, potentials), len(potentials[0])
-            answer = above.activation.forward(circuit.interneurons(place, potentials))
-            missing = above.activation.forward(circuit.predicted(place, potentials)) - answer
-            found = above.weight_gradient(missing / (n * circuit.nudging), rates)
+            rate, activation = rates[place + 1], above.activation.forward
+            predicted = circuit.predicted(place, rate)
+            answer = activation(circuit.interneurons(predicted, potentials[place + 2]))
+            missing = activation(predicted) - answer
+            found = above.weight_gradient(missing / (n * circuit.nudging), rate)
             update |= {INTERNEURON + name: each for name, each in found.items()}
-            of_lateral = above.weight_gradient(answer / n, circuit.apical(place, potentials))
+            of_lateral = above.weight_gradient(answer / n, circuit.apical(place, potentials, rates))
             update[LATERAL + above.name] = of_lateral[f"{above.name}.weight"]
         return update

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from brainalign.networks.layered import Layer
-from brainalign.rules.hebbian_rule import HebbianRule, correlation
+from brainalign.rules.hebbian_rule import HebbianRule, correlation, hidden_layers
 from brainalign.rules.rule import State, Update
-from brainalign.rules.stack_needs import stack_of
 from brainalign.rules.synaptic_normalisation import NORM, normalise_synapses
 from brainalign.tasks.task import Batch, Task
 
@@ -22,6 +21,11 @@ class Hebb(HebbianRule):
     With linear units and inputs whose second moments are C, :math:`W \leftarrow (1 + \eta C) W`: weights grow
     as :math:`e^{\eta \lambda_1 t}`, and their direction becomes that of the first principal component
     (of inputs that are not centred: the first eigenvector of C). So they are rescaled, by default.
+
+    Nothing tells the neurons of a layer apart: all come to that one direction, up to its sign, and the
+    layer's answers to one dimension, so that a read-out of categories falls to what one number tells, within
+    a hundred steps on the digits. It is the rule that does so. `sanger` and `similarity_matching` keep
+    neurons apart by what others already answer, `krotov_hopfield` and `softhebb` by competition.
 
     Parameters
     ----------
@@ -40,7 +44,7 @@ class Hebb(HebbianRule):
         """Give the norms that are kept, of weights that may change."""
         if not self.normalise:
             return {}
-        weights = [(layer.name, layer.linear.weight) for layer in stack_of(self.name, network).layers[:-1]]
+        weights = [(layer.name, layer.linear.weight) for layer in hidden_layers(self.name, network)]
         return {
             f"{NORM}{name}.weight": torch.ones((), dtype=weight.dtype, device=weight.device)
             for name, weight in weights

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brainalign.errors import NeedsError
 from brainalign.networks.layered import Layer
+from brainalign.networks.normalised_stack import NormalisedLayer, NormalisedStack
 from brainalign.rules.rule import LearningRule, State, Update
-from brainalign.rules.stack_needs import needs_outputs_cost, stack_of
+from brainalign.rules.stack_needs import needs_inputs_alone, stack_of
 from brainalign.tasks.task import Batch, Task
 
 
@@ -31,13 +31,8 @@ class HebbianRule(LearningRule):
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless the network is a stack with hidden layers, and the task only shows it inputs."""
-        stack_of(self.name, network, hidden=1)
-        needs_outputs_cost(self.name, task)
-        if task.module is not None:
-            raise NeedsError(
-                f"Rule {self.name!r} pays the task's cost no heed, so what task {task.name!r} itself has to "
-                "learn would stay untrained. Choose classification, whose labels it does not look at."
-            )
+        hidden_layers(self.name, network)
+        needs_inputs_alone(self.name, task)
 
     def updates(
         self, network: nn.Module, task: Task, batch: Batch, state: State, generator: torch.Generator
@@ -46,11 +41,18 @@ class HebbianRule(LearningRule):
         update: Update = {}
         with torch.no_grad():
             x = batch.inputs
-            for layer in stack_of(self.name, network, hidden=1).layers[:-1]:
-                y = self.answer(layer, x, state)
-                update |= self.layer_update(layer, x, y, batch, state)
+            for place, layer in enumerate(hidden_layers(self.name, network)):
+                rule = self.of_layer(layer, place)
+                if isinstance(layer, NormalisedLayer):
+                    x = layer.normalisation(x)
+                y = rule.answer(layer, x, state)
+                update |= rule.layer_update(layer, x, y, batch, state)
                 x = y
         yield update
+
+    def of_layer(self, layer: Layer, place: int) -> "HebbianRule":
+        """Give the rule as a hidden layer follows it, where constants differ by layer; the first is at 0."""
+        return self
 
     def answer(self, layer: Layer, x: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
         """Give a layer's answer."""
@@ -59,6 +61,13 @@ class HebbianRule(LearningRule):
     @abstractmethod
     def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give what a layer's ``grad`` would hold: minus the change that the rule states."""
+
+
+def hidden_layers(rule: str, network: nn.Module) -> tuple[Layer, ...]:
+    """Give the hidden layers of a plain or a normalised stack; raise `NeedsError` where there are none."""
+    if isinstance(network, NormalisedStack):
+        return network.layers[:-1]
+    return stack_of(rule, network, hidden=1).layers[:-1]
 
 
 def by_place(y: Float[Tensor, "sample unit ..."]) -> Float[Tensor, "place unit"]:

@@ -1,8 +1,9 @@
 """Pyramidal cells with apical dendrites, and interneurons that predict what comes down to these."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,39 +59,51 @@ class Microcircuit(SymmetricStack):
             return potentials[0]
         return self.layers[place].activation.forward(potentials[place + 1])
 
+    def all_rates(self, potentials: Activities) -> Activities:
+        """Give the rates of the input and of each layer."""
+        return [self.rates(place - 1, potentials) for place in range(len(potentials))]
+
     def basal(self, place: int, potentials: Activities) -> Float[Tensor, "sample ..."]:
         """Give W r + b."""
         return bottom_up(self.layers[place], self.rates(place - 1, potentials), bias=True)
 
-    def predicted(self, place: int, potentials: Activities) -> Float[Tensor, "sample ..."]:
+    def predicted(self, place: int, rate: Float[Tensor, "sample ..."]) -> Float[Tensor, "sample ..."]:
         """Give S r + s, what the interneurons of the layer at `place` say of the potentials above."""
         above = self.layers[place + 1]
         key, linear = INTERNEURON + above.name, above.linear
         weight, bias = self.weights[f"{key}.weight"], self.weights.get(f"{key}.bias")
-        x = above.arranged(self.rates(place, potentials))
+        x = above.arranged(rate)
         if isinstance(linear, nn.Linear):
             return F.linear(x, weight, bias)
         return F.conv2d(x, weight, bias, linear.stride, linear.padding, linear.dilation, linear.groups)
 
-    def interneurons(self, place: int, potentials: Activities) -> Float[Tensor, "sample ..."]:
-        """Give the potentials of interneurons."""
-        predicted = self.predicted(place, potentials)
-        return predicted + self.nudging * (potentials[place + 2] - predicted)
+    def interneurons(
+        self, predicted: Float[Tensor, "sample ..."], above: Float[Tensor, "sample ..."]
+    ) -> Float[Tensor, "sample ..."]:
+        """Give the potentials of interneurons, from what they predict and from the potentials above."""
+        return torch.lerp(predicted, above, self.nudging)
 
-    def apical(self, place: int, potentials: Activities) -> Float[Tensor, "sample ..."]:
-        """Give the apical potentials."""
-        above, like = self.layers[place + 1], self.rates(place, potentials)
-        lateral = above.activation.forward(self.interneurons(place, potentials))
-        down = above.transpose(self.rates(place + 1, potentials), like, self.weights[DOWN + above.name])
+    def apical(
+        self, place: int, potentials: Activities, rates: Activities | None = None
+    ) -> Float[Tensor, "sample ..."]:
+        """Give the apical potentials; `rates`, of the input and each layer, if they are known."""
+        rates = self.all_rates(potentials) if rates is None else rates
+        above, like = self.layers[place + 1], rates[place + 1]
+        interneurons = self.interneurons(self.predicted(place, like), potentials[place + 2])
+        lateral = above.activation.forward(interneurons)
+        down = above.transpose(rates[place + 2], like, self.weights[DOWN + above.name])
         return down + above.transpose(lateral, like, self.weights[LATERAL + above.name])
 
-    def feedback(self, place: int, activities: Activities) -> Tensor | float:
+    def feedback(self, place: int, activities: Activities, rates: Activities | None = None) -> Tensor | float:
         """Give κ times the apical potentials, which the outputs do not have."""
-        return self.coupling * self.apical(place, activities) if place + 1 < len(self.layers) else 0.0
+        return self.coupling * self.apical(place, activities, rates) if place + 1 < len(self.layers) else 0.0
 
-    def total_input(self, place: int, activities: Activities) -> Float[Tensor, "sample ..."]:
-        """Give u."""
-        return self.basal(place, activities) + self.feedback(place, activities)
+    def total_input(
+        self, place: int, activities: Activities, drive: Tensor | None = None
+    ) -> Float[Tensor, "sample ..."]:
+        """Give u; `drive` is W r + b of the first layer, if known."""
+        basal = self.basal(place, activities) if place > 0 or drive is None else drive
+        return basal + self.feedback(place, activities)
 
     def settle(self, activities: Activities, of_outputs: OfOutputs | None = None) -> Relaxed:
         """Settle from given potentials; `of_outputs` says what those of the outputs do under a teacher.
@@ -100,13 +113,19 @@ class Microcircuit(SymmetricStack):
         ConvergenceError
             They do not settle.
         """
+        drive, n = bottom_up(self.layers[0], activities[0], bias=True), len(activities)
 
         def sweep(before: Activities) -> tuple[Activities, Tensor]:
-            after = list(before)
+            potentials, rates = before[:n], before[n:]
             for place in reversed(range(len(self.layers))):
-                u = self.total_input(place, after)
+                basal = bottom_up(self.layers[place], rates[place], bias=True) if place else drive
+                u = basal + self.feedback(place, potentials, rates)
                 last = place + 1 == len(self.layers)
-                after[place + 1] = of_outputs(u, after[-1]) if last and of_outputs is not None else u
-            return after, change(before[1:], after[1:])
+                potentials[place + 1] = of_outputs(u, potentials[-1]) if last and of_outputs is not None else u
+                rates[place + 1] = self.rates(place, potentials)
+            return potentials + rates, change(before[1:n], potentials[1:])
 
-        return relax(sweep, activities, self.tolerance, self.limit, "The microcircuit")
+        # Rates go along, so that each is worked out once.
+        start = [*activities, *self.all_rates(activities)]
+        relaxed = relax(sweep, start, self.tolerance, self.limit, "The microcircuit")
+        return replace(relaxed, activities=relaxed.activities[:n])

@@ -16,15 +16,17 @@ class Oja(HebbianRule):
 
     .. math:: \Delta w_i = \eta\, \langle y_i (x - y_i w_i) \rangle
 
-    With linear units each neuron's weights become the first eigenvector of the inputs' second moments, with
-    a norm of 1, where the first eigenvalue stands apart and η is below its inverse. All neurons of a layer come
-    to the same one, up to its sign; rectified units to one of two.
+    With linear units each neuron's weights become the first eigenvector of the inputs' second moments, with a
+    norm of 1, where the first eigenvalue λ stands apart and η is below 1 / λ. All neurons of a layer come to
+    the same one, up to its sign; rectified units to one of two. So a read-out of categories falls in the end,
+    as under `hebb`; a lower rate only puts it off. A layer above n neurons that have come so far has a first
+    eigenvalue of n λ, where a rate that the first layer bears diverges: hence the low default.
     """
 
     name = "oja"
     passes = 1.9
     source = "Oja 1982, J. Math. Biol. (doi:10.1007/BF00275687)"
-    optimizer = "sgd:lr=1e-4"
+    optimizer = "sgd:lr=1e-5"
     activation = "linear"
 
     def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -49,9 +50,11 @@ class PredictionErrors:
 
     def errors(self, values: Activities) -> Activities:
         """Give ε of each layer, the outputs' last, from the values of hidden layers."""
-        above = [
-            layer.preactivation(h) for layer, h in zip(self.layers[1:], self.answers(values)[1:], strict=True)
-        ]
+        return self.errors_of(values, self.answers(values))
+
+    def errors_of(self, values: Activities, answers: Activities) -> Activities:
+        """Give ε where what each layer is given is known."""
+        above = [layer.preactivation(h) for layer, h in zip(self.layers[1:], answers[1:], strict=True)]
         predictions = [self.drive, *above]
         hidden = [x - mu for x, mu in zip(values, predictions, strict=False)]
         return [*hidden, self.of_outputs(predictions[-1])]
@@ -71,8 +74,17 @@ class PredictionErrors:
         return found
 
     def gradient(self, values: Activities) -> Activities:
-        """Give ∂F/∂x of each hidden layer."""
-        return self.slopes(values, self.errors(values))
+        """Give ∂F/∂x of each hidden layer; activations run once, for the answers and their slopes."""
+        with torch.enable_grad():
+            free = [x.detach().requires_grad_() for x in values]
+            hidden = [layer.activation.forward(x) for layer, x in zip(self.layers, free, strict=False)]
+        errors = self.errors_of(values, [self.batch.inputs, *(h.detach() for h in hidden)])
+        sent = [
+            layer.transpose(error, x)
+            for layer, error, x in zip(self.layers[1:], errors[1:], values, strict=True)
+        ]
+        received = torch.autograd.grad(hidden, free, sent)
+        return [error.sub_(each) for error, each in zip(errors, received, strict=False)]
 
     def layer_update(self, place: int, errors: Activities, answers: Activities) -> Update:
         """Give ∂F/∂W of one layer over π, the mean over samples: −ε f(x)ᵀ / π."""

@@ -94,8 +94,8 @@ def change(before: Sequence[Tensor], after: Sequence[Tensor]) -> Float[Tensor, "
     >>> change([torch.tensor([1.0, 3.0])], [torch.tensor([1.0, 5.0])])
     tensor(0.5000)
     """
-    changes = [((b - a).abs() / (1 + a.abs())).max() for a, b in zip(before, after, strict=True)]
-    return torch.stack(changes).max()
+    changes = [(b - a).abs_().div_(a.abs().add_(1)).amax() for a, b in zip(before, after, strict=True)]
+    return torch.stack(changes).amax()
 
 
 def descent(gradient: Callable[[Activities], Activities], rate: float) -> Step:
@@ -110,7 +110,8 @@ def descent(gradient: Callable[[Activities], Activities], rate: float) -> Step:
 
     def step(activities: Activities) -> tuple[Activities, Tensor]:
         slopes = gradient(activities)
-        return [x - rate * slope for x, slope in zip(activities, slopes, strict=True)], _largest(slopes)
+        following = [torch.sub(x, slope, alpha=rate) for x, slope in zip(activities, slopes, strict=True)]
+        return following, _largest(slopes)
 
     return step
 
@@ -122,7 +123,8 @@ def secant_descent(gradient: Callable[[Activities], Activities], rate: float) ->
         x \leftarrow x - \lambda g, \qquad
         \lambda = \frac{\langle \Delta x, \Delta g \rangle}{\langle \Delta g, \Delta g \rangle}
 
-    the shorter step of Barzilai & Borwein (1988), which settles in far fewer steps than one rate for all.
+    the shorter step of Barzilai & Borwein (1988), which settles in far fewer steps than one rate for all. Each
+    step goes on from where the last one led.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def secant_descent(gradient: Callable[[Activities], Activities], rate: float) ->
 
     Examples
     --------
-    >>> step = secant_descent(lambda x: [4 * x[0]], rate=0.1)
+    >>> step = secant_descent(lambda x: [4 * x[0]], rate=0.125)
     >>> x, _ = step([torch.ones(1, 1)])
     >>> step(x)[0]
     [tensor([[0.]])]
@@ -144,12 +146,15 @@ def secant_descent(gradient: Callable[[Activities], Activities], rate: float) ->
         slopes = gradient(activities)
         rates = slopes[0].new_full((len(slopes[0]),), rate)
         if last:
-            moved, turned = _less(activities, last[0]), _less(slopes, last[1])
-            along = _dot(moved, turned)
+            before, (rates_before,) = last
+            turned = _less(slopes, before)
+            # What has moved is the last step, −λ g.
+            along = -rates_before * _dot(before, turned)
             rates = torch.where(along > 0, along / _dot(turned, turned), rates)
-        last[:] = activities, slopes
+        last[:] = slopes, [rates]
         following = [
-            x - rates.view(-1, *[1] * (x.ndim - 1)) * slope for x, slope in zip(activities, slopes, strict=True)
+            torch.addcmul(x, rates.view(-1, *[1] * (x.ndim - 1)), slope, value=-1)
+            for x, slope in zip(activities, slopes, strict=True)
         ]
         return following, _largest(slopes)
 
@@ -157,7 +162,7 @@ def secant_descent(gradient: Callable[[Activities], Activities], rate: float) ->
 
 
 def _largest(tensors: Activities) -> Float[Tensor, ""]:
-    return torch.stack([each.abs().max() for each in tensors]).max()
+    return torch.stack([each.abs().amax() for each in tensors]).amax()
 
 
 def _less(a: Activities, b: Activities) -> Activities:

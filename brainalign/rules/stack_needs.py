@@ -48,6 +48,16 @@ def needs_outputs_cost(rule: str, task: Task) -> None:
         )
 
 
+def needs_inputs_alone(rule: str, task: Task) -> None:
+    """Raise `NeedsError` unless a rule that pays the task's cost no heed leaves nothing untrained by that."""
+    needs_outputs_cost(rule, task)
+    if task.module is not None:
+        raise NeedsError(
+            f"Rule {rule!r} pays the task's cost no heed, so what task {task.name!r} itself has to learn would "
+            "stay untrained. Choose classification, whose labels it does not look at."
+        )
+
+
 def needs_categories(rule: str, task: Task) -> None:
     """Raise `NeedsError` unless the outputs are to name categories, so that a batch's targets are labels."""
     needs_outputs_cost(rule, task)

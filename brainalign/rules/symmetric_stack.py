@@ -60,10 +60,13 @@ class SymmetricStack:
         above = self.layers[place + 1]
         return self.gain * above.transpose(activities[place + 2], activities[place + 1])
 
-    def total_input(self, place: int, activities: Activities) -> Float[Tensor, "sample ..."]:
-        """Give u, the whole input to the layer at `place`."""
-        below = bottom_up(self.layers[place], activities[place], bias=True)
-        return below + self.feedback(place, activities)
+    def total_input(
+        self, place: int, activities: Activities, drive: Tensor | None = None
+    ) -> Float[Tensor, "sample ..."]:
+        """Give u, the whole input to the layer at `place`; `drive` is W x + b of the first layer, if known."""
+        if place > 0 or drive is None:
+            drive = bottom_up(self.layers[place], activities[place], bias=True)
+        return drive + self.feedback(place, activities)
 
     def settle(self, activities: Activities, of_outputs: OfOutputs | None = None) -> Relaxed:
         """Settle from given activities, the input first, which stays.
@@ -85,8 +88,7 @@ class SymmetricStack:
         def sweep(before: Activities) -> tuple[Activities, Tensor]:
             after = list(before)
             for place in reversed(range(len(self.layers))):
-                first = place == 0
-                u = drive + self.feedback(0, after) if first else self.total_input(place, after)
+                u = self.total_input(place, after, drive)
                 if place + 1 == len(self.layers) and of_outputs is not None:
                     after[-1] = of_outputs(u, after[-1])
                 else:

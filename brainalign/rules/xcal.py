@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from brainalign.errors import NeedsError
 from brainalign.networks.layered import Layer
@@ -18,7 +19,8 @@ AVERAGE = "average."
 SILENT, REVERSAL = 1e-4, 0.1
 AVERAGE_TAU, AVERAGE_GAIN, AVERAGE_MIN = 10.0, 2.5, 0.2
 LEAST, MOST = 1e-4, 0.5
-SAMPLES_AT_ONCE = 8
+TILE = 2**17
+"""Products of rates at once, as many as stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -126,17 +128,22 @@ class XCAL(SettlingRule):
         average
             Long-term averages of postsynaptic units; None for outputs.
         """
-        medium = [x[0], y[0]]
         short = [(1 - self.medium) * plus + self.medium * minus for minus, plus in (x, y)]
-        total = x[0].new_zeros(y[0].shape[1], x[0].shape[1])
-        for pre, post, pre_m, post_m in zip(
-            *(each.split(SAMPLES_AT_ONCE) for each in short + medium), strict=True
-        ):
-            product = post[:, :, None] * pre[:, None]
-            total += xcal(product, post_m[:, :, None] * pre_m[:, None]).sum(0)
+        pre, pre_m = short[0].clamp(min=0), x[0].clamp(min=0)
+        post, post_m, n = short[1] / REVERSAL, y[0], len(pre)
+        at_once, terms = max(1, TILE // pre.numel()), []
+        # XCAL(s, θ) = max(s / D, θ) − (1 − D) s / D − θ, which is 0 for a silent s that is put to 0.
+        for first in range(0, post.shape[1], at_once):
+            rows = slice(first, first + at_once)
+            product = F.threshold(post[:, rows, None] * pre[:, None], SILENT / REVERSAL, 0.0, inplace=True)
+            below = (1 - REVERSAL) * product.sum(0)
+            term = torch.maximum(product, post_m[:, rows, None] * pre_m[:, None]).sum(0) - below
             if average is not None:
-                total += self.hebbian * hebbian_rate(average)[:, None] * xcal(product, average[:, None]).sum(0)
-        return total / len(x[0])
+                theta = average[rows]
+                of_average = torch.maximum(product, theta[:, None], out=product).sum(0) - below
+                term += (self.hebbian * hebbian_rate(theta))[:, None] * (of_average - n * theta[:, None])
+            terms.append(term)
+        return (torch.cat(terms) - post_m.T @ pre_m) / n
 
 
 def xcal(x: Float[Tensor, "..."], threshold: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

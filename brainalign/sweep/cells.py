@@ -16,6 +16,7 @@ from torch import nn
 
 from brainalign.compare import evaluate
 from brainalign.compare.candidates import Candidate
+from brainalign.compare.condition_rows import RECORDING
 from brainalign.compare.problems import Problem, make_problems
 from brainalign.compare.scores import COUNTS, LABELS, NUMBERS, TEXTS, VALUES
 from brainalign.data import Recording, load_recording
@@ -124,7 +125,8 @@ def _score(cell: ScoringCell, store: Store) -> dict:
             answers=partial(checkpoint.answers, network=module),
         )
     labels = {"network": cell.network, "task": cell.task, "rule": cell.rule, "seed": cell.seed}
-    rows = _rows(candidate, recording, cell).assign(**labels, checkpoint=cell.step)
+    rows = _rows(candidate, recording, cell)
+    rows.loc[rows["network"] != RECORDING, [*labels, "checkpoint"]] = [*labels.values(), cell.step]
     stimuli = recording.stimuli.content_hash() if recording.stimuli else ""
     return tabled(rows.loc[:, list(COLUMNS)]) | {"stimuli": stimuli}
 

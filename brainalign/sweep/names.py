@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from brainalign.data import recording_names
+from brainalign.data.nwb_path import is_nwb
 from brainalign.errors import BrainalignError
 from brainalign.metrics import find_metric
 from brainalign.networks import check_trainable, make_network
@@ -71,6 +72,11 @@ def _network(name: str) -> str:
 
 
 def _recording(name: str) -> str:
+    if is_nwb(name):
+        raise BrainalignError(
+            f"{name!r} is a file, which may change under an experiment; give it a card with its checksum "
+            "(docs/bring_your_own.md), or score it by itself (`brainalign score … --on FILE.nwb`)."
+        )
     parts = recording_names(name)
     if parts != [name]:
         raise BrainalignError(f"The card {name!r} holds several recordings; name each: {', '.join(parts)}.")

@@ -7,6 +7,7 @@ from itertools import product
 from brainalign.errors import BrainalignError
 from brainalign.files import content_hash
 from brainalign.networks.gabor import SMALLEST_IMAGE
+from brainalign.rules import find_rule
 from brainalign.sweep.experiment import Experiment
 from brainalign.sweep.identity import key_of, network_identity, recording_identity
 from brainalign.sweep.names import CONTROLS, task_facts
@@ -112,7 +113,8 @@ def searched(experiment: Experiment) -> list[Combination]:
     """Give the combinations whose learning rate is searched for."""
     if experiment.search is None:
         return []
-    rules = [rule for rule, settings in experiment.rule_settings().items() if settings.lr is None]
+    settings = experiment.rule_settings()
+    rules = [rule for rule, each in settings.items() if each.lr is None and find_rule(rule).learns]
     return list(product(experiment.networks, experiment.tasks, rules))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from brainalign.compare.condition_rows import RECORDING
 from brainalign.compare.scores import make_scores, versions
 from brainalign.data.cards import find_card
 from brainalign.files import sha256_of, written_whole
@@ -90,7 +91,10 @@ class Tables:
             for name, values in zip(COLUMNS, zip(*rows, strict=True), strict=True):
                 columns[name] += values
         frame = pd.DataFrame(columns).sort_values(ORDER, kind="stable", ignore_index=True)
-        return make_scores(frame.to_dict("records"), self._attributes(stimuli))
+        # What a recording says of itself comes with every network.
+        again = frame["network"].eq(RECORDING) & frame.duplicated([*ORDER, "layer"])
+        rows = [row for row, seen in zip(frame.to_dict("records"), again, strict=True) if not seen]
+        return make_scores(rows, self._attributes(stimuli))
 
     def training(self) -> pd.DataFrame:
         """Put the tables of all runs together."""

@@ -178,6 +178,8 @@ DATA_DEPENDENT = frozenset(
         "force",
         "reward_modulated_hebb",
         "equilibrium_propagation",
+        "stdp",
+        "stdp_pairs",
         "almeida_pineda",
         "contrastive_hebbian",
         "generec",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brainalign.data.load import load_recording
+from brainalign.data.load import load_recording, recording_names
 from brainalign.data.nwb import recording_from_nwb
 from brainalign.data.nwb_session import TimeSeries, read_session
 from brainalign.errors import NeedsError, ResponsesError, UnknownNameError
@@ -49,6 +49,19 @@ def test_single_trials_are_counts_over_the_width_of_a_bin(write_session):
     metadata = recording.stimuli.metadata
     assert recording.stimuli.ids == ["1/0", "1/1", "2/0"]
     assert metadata["trial_type"].tolist() == [1, 1, 2]
+
+
+def test_a_file_is_a_recording_by_its_path_with_options(write_session):
+    path, _ = write_session()
+    named = f"{path}:align_to=move_onset_time,before=0.2,after=0.4,bin_width=0.05,condition={CONDITION}"
+    loaded, made = load_recording(named), recording_from_nwb(path, **ABOUT_MOVEMENT, condition=CONDITION)
+    assert recording_names(named) == [named] and loaded.regions == made.regions
+    for region in made.regions:
+        assert loaded[region].identical(made[region])
+    with pytest.raises(UnknownNameError, match="Unknown option of nwb 'aling_to'.*'align_to'"):
+        load_recording(f"{path}:aling_to=x")
+    with pytest.raises(UnknownNameError, match="nwb:bin_width is '0'"):
+        load_recording(f"{path}:bin_width=0")
 
 
 def test_what_is_left_out_is_counted(write_session):

@@ -26,11 +26,11 @@ RULES = {
     "krotov_hopfield": KrotovHopfield(),
     "krotov_hopfield_cubed": KrotovHopfield(p=3.0, k=3),
     "softhebb": SoftHebb(),
-    "softhebb_plain": SoftHebb(anti_hebbian=False, norm_power=0.0, tau=0.5),
+    "softhebb_losers": SoftHebb(anti_hebbian="always", norm_power=0.0, plain_inverse_temperature=2.0),
 }
 
 
-def by_hand(name, weight, x, y):
+def by_hand(name, weight, x, y, place):
     """Give a rule's change by loops over samples and units."""
     change = torch.zeros_like(weight)
     rule = RULES[name]
@@ -46,18 +46,19 @@ def by_hand(name, weight, x, y):
         elif name.startswith("krotov"):
             driven = (weight.sign() * weight.abs() ** (rule.p - 1)) @ v
             order = driven.argsort(descending=True)
-            for place, g in ((order[0], 1.0), (order[rule.k - 1], -rule.unlearning)):
-                change[place] += g * (v - driven[place] * weight[place])
+            for unit, g in ((order[0], 1.0), (order[rule.k - 1], -rule.unlearning)):
+                change[unit] += g * (v - driven[unit] * weight[unit])
         else:
             driven = weight @ v
-            soft = (driven / rule.tau).exp() / (driven / rule.tau).exp().sum()
+            sharp = (rule.plain_inverse_temperature * driven).exp()
             for i, w in enumerate(weight):
-                sign = -1 if rule.anti_hebbian and i != int(driven.argmax()) else 1
-                change[i] += sign * soft[i] * (v - driven[i] * w)
+                sign = -1 if name == "softhebb_losers" and i != int(driven.argmax()) else 1
+                change[i] += sign * sharp[i] / sharp.sum() * (v - driven[i] * w)
     if name.startswith("krotov"):
         return change / change.abs().max()
     if name.startswith("softhebb"):
-        return (weight.norm(dim=1) - 1).abs().pow(rule.norm_power)[:, None] * change / change.abs().max()
+        away = (weight.norm(dim=1) - 1).abs().pow(rule.norm_power)[:, None]
+        return (1, 0.0625)[place] * away * change / change.abs().max()
     return change / len(x)
 
 
@@ -72,11 +73,11 @@ def test_update_is_the_equation_sample_by_sample_at_each_hidden_layer(name, stac
         "blocks.1.linear.weight",
     }
     x = batch.inputs
-    for layer in network.layers[:-1]:
+    for place, layer in enumerate(network.layers[:-1]):
         weight = layer.linear.weight.detach()
         y = layer.activation(x @ weight.T)
         torch.testing.assert_close(
-            -given[f"{layer.name}.weight"], by_hand(name, weight, x, y), rtol=1e-10, atol=1e-13
+            -given[f"{layer.name}.weight"], by_hand(name, weight, x, y, place), rtol=1e-10, atol=1e-13
         )
         x = y
 

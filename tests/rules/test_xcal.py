@@ -88,6 +88,24 @@ def test_above_the_reversal_outputs_learn_as_in_contrastive_hebbian_learning(sta
     assert torch.equal(given.sign(), hebbian.sign())
 
 
+def test_weights_change_by_the_line_of_each_sample_where_rates_are_silent_or_reversed():
+    generator, average = torch.Generator().manual_seed(0), double(0.2, 0.7, 1.5, 2.4)
+    x, y = (
+        [torch.rand(13, n, generator=generator, dtype=torch.float64) ** power for power in (2, 9)]
+        for n in (6, 4)
+    )
+    for phase in x:
+        phase[:, 0] = -phase[:, 0]
+    y[1][:5], y[0][5:7] = 0.0, 1e-5
+    rule, mixed = XCAL(hebbian=0.3), lambda minus, plus: 0.9 * plus + 0.1 * minus
+    s, m = (post[:, :, None] * pre[:, None] for pre, post in ((mixed(*x), mixed(*y)), (x[0], y[0])))
+    by_average = hebbian_rate(average)[:, None] * xcal(s, average[:, None])
+    lines = xcal(s, m) + 0.3 * by_average
+    assert (s < 0).any() and ((s > 0) & (s < 1e-4)).any() and ((s > 1e-4) & (s < 0.1 * m)).any()
+    torch.testing.assert_close(rule.weight_change(x, y, average), lines.mean(0), rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(rule.weight_change(x, y, None), xcal(s, m).mean(0), rtol=1e-10, atol=1e-13)
+
+
 def test_averages_are_drawn_by_a_tenth_and_have_a_floor(stack, teacher, update):
     network, task, batch = made(stack, teacher)
     rule = XCAL(**EXACT)

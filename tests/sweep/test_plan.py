@@ -33,6 +33,12 @@ def test_counts():
     assert not planned(TEXT + "controls = false\n").scores[-1].source
 
 
+def test_no_rate_is_searched_for_where_nothing_learns():
+    plan = planned(TEXT + "[search]\nrates = [0.1, 0.01]\nsteps = 7\nvalidation = 100\n")
+    assert {cell.rule for cell in plan.search} == {"backprop", "feedback_alignment"}
+    assert {cell.rule for cell in plan.runs if cell.key} == {"untrained"}
+
+
 def test_the_same_text_gives_the_same_keys():
     assert planned() == planned()
 
@@ -79,13 +85,13 @@ def test_full_steps_must_be_checkpoints():
 def test_a_search_makes_runs_of_its_own_and_the_rest_waits():
     text = TEXT + "[search]\nrates = [0.1, 0.01]\nsteps = 7\nvalidation = 100\nseeds = [0, 1]\n"
     plan = planned(text)
-    assert len(plan.search) == 6 * 2 * 2
+    assert len(plan.search) == 4 * 2 * 2
     assert {cell.task for cell in plan.search} == {"classification:digits,validation=100"}
     assert plan.pending
     rates = {(c.network, "classification:digits", c.rule): 0.1 for c in plan.search}
     found = planned(text, rates)
     assert not found.pending
-    assert {cell.lr for cell in found.runs} == {0.1}
+    assert {cell.lr for cell in found.runs if cell.rule != "untrained"} == {0.1}
 
 
 def test_a_hundred_thousand_cells_are_planned_in_seconds():

@@ -78,6 +78,12 @@ def test_a_rule_that_cannot_train_a_network_is_a_fault_with_its_line():
         parse_experiment(text, "good.toml")
 
 
+def test_a_file_that_may_change_is_no_recording_of_an_experiment():
+    text = GOOD.replace('["simulated"]', '["session.nwb:after=0.4"]')
+    with pytest.raises(ExperimentError, match=r"good.toml:5: .*give it a card with its checksum"):
+        parse_experiment(text, "good.toml")
+
+
 def test_no_toml_and_no_file(tmp_path):
     with pytest.raises(ExperimentError, match="no TOML"):
         parse_experiment("name = ", "bad.toml")

@@ -62,6 +62,19 @@ def test_tables_are_sorted_rounded_and_the_same_each_time(experiment, tmp_path):
     assert stored.attrs["simulated"] == 1
 
 
+def test_what_a_recording_says_of_itself_stands_in_the_table_once(experiment, tmp_path):
+    made = tables(experiment, tmp_path)
+    for cell in made.plan.scores:
+        own = {"network": "recording", "task": "", "rule": "", "seed": -1, "checkpoint": -1}
+        rows = [empty_row(cell, "") | {"layer": "M1", "raw": 0.9, "metric": "jpca"} | own]
+        rows.append(empty_row(cell, "") | {"layer": "units", "raw": 0.5, "metric": "jpca"})
+        listed = [[row[name] for name in COLUMNS] for row in rows]
+        made.store.write(cell.key, {"columns": list(COLUMNS), "rows": listed, "stimuli": "hash"})
+    table = made.scores().to_dataframe()
+    assert table["network"].value_counts()["recording"] == 1
+    assert len(table) == 1 + len(made.plan.scores)
+
+
 def test_tables_that_were_changed_are_written_again(experiment, tmp_path):
     made = tables(experiment, tmp_path)
     fill(made.store, made.plan)
