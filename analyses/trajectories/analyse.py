@@ -6,6 +6,7 @@ With the folders that ``brainalign run`` left, their tables are copied beside th
 of their experiments: one may hold further rules, so that nothing is computed again. All of them are joined.
 """
 
+import filecmp
 import shutil
 import sys
 import tomllib
@@ -34,12 +35,18 @@ DEEPEST = LAYERS[-1]
 RIDGE = "ridge:n_alphas=11,n_splits=1"
 V4 = ("cowley2023/190928", "cowley2023/201025", "cowley2023/210325", "cowley2023/210621")
 REGIONS = {
-    "macaque V4, four days": (V4, "V4", RIDGE),
+    "macaque V4, ridge": (V4, "V4", RIDGE),
+    "macaque V4, RSA": (V4, "V4", "rsa"),
+    "macaque V4, CKA": (V4, "V4", "cka"),
     "macaque IT": (("kriegeskorte2008",), "monkey_IT", "rsa"),
     "human IT": (("cichy2014",), "IT", "rsa"),
     "human EVC": (("cichy2014",), "EVC", "rsa"),
 }
-"""What each region is called, and the recordings whose raw scores are averaged, region and metric."""
+"""Regions: the recordings whose raw scores are averaged (of V4 four days), the region, the metric."""
+FIGURES = {
+    "matched": ("macaque V4, ridge", "macaque IT", "human IT", "human EVC"),
+    "matched_v4": ("macaque V4, ridge", "macaque V4, RSA", "macaque V4, CKA"),
+}
 STEPS = (41, 158, 607, 2340)
 LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6)
 KEPT = [
@@ -68,7 +75,9 @@ def main() -> None:
     write(steps, "at_matched_steps")
     write(levels, "at_matched_accuracy")
     controls = pd.DataFrame(controls_of(scores))
-    ba.figures.matched_rules(points, f"raw score of {DEEPEST}", HERE / "matched.pdf", controls=controls)
+    for name, panels in FIGURES.items():
+        shown, beside = (table[table["panel"].isin(panels)] for table in (points, controls))
+        ba.figures.matched_rules(shown, f"raw score of {DEEPEST}", HERE / f"{name}.pdf", controls=beside)
 
 
 def copy_tables(folder: Path) -> None:
@@ -82,7 +91,10 @@ def copy_tables(folder: Path) -> None:
         compression={"method": "gzip", "mtime": 0},
     )
     for table in ("training", "search"):
-        shutil.copy(folder / f"{table}.csv", HERE / f"{table}.{name}.csv")
+        new = folder / f"{table}.csv"
+        # Further scores of the same runs bring the same tables of training.
+        if not any(filecmp.cmp(new, known, shallow=False) for known in HERE.glob(f"{table}.*.csv")):
+            shutil.copy(new, HERE / f"{table}.{name}.csv")
 
 
 def joined(table: str, ending: str) -> pd.DataFrame:
