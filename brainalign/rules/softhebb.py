@@ -105,7 +105,7 @@ class SoftHebb(HebbianRule):
         Examples
         --------
         >>> import torch
-        >>> SoftHebb(anti_hebbian="always").competition(torch.tensor([[0.0, 0.0, 9.0]])).sign()
+        >>> SoftHebb(anti_hebbian="always").competition(torch.tensor([[0.0, 0.0, 1.0]])).sign()
         tensor([[-1., -1.,  1.]])
         """
         y = (self.plain_inverse_temperature * driven).softmax(1)

@@ -66,7 +66,7 @@ def test_unknown_network_looks_into_timm():
 def test_list():
     entries = list_networks()
     names = [entry.name for entry in entries]
-    assert names[:15] == [
+    assert names[:16] == [
         "torchvision:NAME",
         "efficientnet-lite0",
         "timm:NAME",
@@ -74,6 +74,7 @@ def test_list():
         "mlp[:OPTIONS]",
         "lenet",
         "resnet20",
+        "softhebb_net[:OPTIONS]",
         "rnn[:OPTIONS]",
         "gru[:OPTIONS]",
         "ei_rnn[:OPTIONS]",
