@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.multiply_adds import multiply_adds
 from benchmarks.rows import Curve, Row, times_floor
 from benchmarks.timing import fastest
 from brainalign.networks.alif import ALIF
@@ -53,7 +53,7 @@ def _against_count(small: bool) -> list[Row]:
     batch, units, rows = *((4, 16) if small else (64, 256)), []
     for name, (rule, kind) in COUNTED.items():
         ours, bare = _trainer(rule, kind, batch, units), _trainer(BPTT(), kind, batch, units)
-        per_step = _multiply_adds(ours) / _multiply_adds(bare)
+        per_step = multiply_adds(ours.advance) / multiply_adds(bare.advance)
         runs = fastest(1 if small else 9, {"ours": _repeated(ours.advance), "bare": _repeated(bare.advance)})
         rows.append(
             times_floor(
@@ -89,12 +89,6 @@ def _network(kind: type[RecurrentNetwork], units: int) -> RecurrentNetwork:
     task = find_task(TASK)
     with seeded(0):
         return kind(task.n_inputs, task.n_outputs, units=units)  # pyright: ignore[reportCallIssue]
-
-
-def _multiply_adds(trainer: Trainer) -> int:
-    with FlopCounterMode(display=False) as counted:
-        trainer.advance()
-    return counted.get_total_flops()
 
 
 def _repeated(work: Callable[[], object]) -> Callable[[], None]:

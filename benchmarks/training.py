@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.multiply_adds import multiply_adds
 from benchmarks.rows import Row, times_faster, times_floor
 from benchmarks.timing import fastest
 from brainalign.networks import Shape, make_network
@@ -83,7 +83,7 @@ def _against_count(small: bool) -> list[Row]:
         ours = _trainer(rule, network, batch)
         kind = find_rule(rule)
         bare = _trainer("backprop", network, batch, kind.activation, kind.optimizer)
-        per_step = _multiply_adds(ours) / _multiply_adds(bare)
+        per_step = multiply_adds(ours.advance) / multiply_adds(bare.advance)
         runs = fastest(1 if small else 5, {"ours": _repeated(ours.advance), "bare": _repeated(bare.advance)})
         rows.append(
             times_floor(
@@ -144,12 +144,6 @@ def _trainer(rule: str, network: str, batch: int, activation: str = "", optimize
     trainer.step = 10**6  # past any steps in which only a part of the rule learns
     trainer.advance()
     return trainer
-
-
-def _multiply_adds(trainer: Trainer) -> int:
-    with FlopCounterMode(display=False) as counted:
-        trainer.advance()
-    return counted.get_total_flops()
 
 
 def _repeated(work: Callable[[], object]) -> Callable[[], None]:
