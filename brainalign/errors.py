@@ -22,7 +22,7 @@ class TrainingError(BrainalignError):
 
 
 class DivergedError(TrainingError):
-    """Training gave weights or costs that are no numbers; the last good checkpoint stays."""
+    """Training came apart: weights or costs are no numbers, or activity does not settle; checkpoints stay."""
 
 
 class ResponsesError(BrainalignError):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from brainalign.errors import NeedsError
 from brainalign.names import unknown_name
+from brainalign.rules.binary_units import drawn_binary, needs_sigmoid
 from brainalign.rules.local_heads import one_hot
 from brainalign.rules.relaxation import Activities
 from brainalign.rules.rule import LearningRule, State, Update
@@ -69,12 +70,7 @@ class Boltzmann(LearningRule):
         """Raise unless the network is a stack of sigmoid units and the task names categories."""
         layers = stack_of(self.name, network, hidden=1).layers
         needs_categories(self.name, task)
-        others = [layer for layer in layers[:-1] if not isinstance(layer.activation, nn.Sigmoid)]
-        if others:
-            raise NeedsError(
-                f"Rule {self.name!r} draws units that are 0 or 1, which are sigmoid on average; layer "
-                f"{others[0].name!r} has {type(others[0].activation).__name__}. Choose activation=sigmoid."
-            )
+        needs_sigmoid(self.name, layers[:-1])
 
     def inference(self, network: nn.Module, state: State) -> nn.Module:
         """Give the network at its free mean-field equilibrium."""
@@ -119,8 +115,7 @@ class Boltzmann(LearningRule):
         for sweep in range(self.sweeps):
             for place in reversed(range(len(stack.layers) - clamped)):
                 probability = torch.sigmoid(stack.total_input(place, activities, drive))
-                drawn = torch.rand(probability.shape, generator=generator, dtype=probability.dtype)
-                activities[place + 1] = (drawn.to(probability.device) < probability).to(probability.dtype)
+                activities[place + 1] = drawn_binary(probability, generator)
             if sweep >= first:
                 active += share * activities[1]
                 for layer, below, h in zip(stack.layers[1:], activities[1:], activities[2:], strict=False):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from brainalign.errors import TrainingError
+from brainalign.errors import DivergedError
 
 RESIDUAL = "residual"
 """Name in a rule's state of how far from settled the last batch was left."""
@@ -17,7 +17,7 @@ Step = Callable[[Activities], tuple[Activities, Tensor]]
 """Activities → those of the next step, and the residual of the activities that were given."""
 
 
-class ConvergenceError(TrainingError):
+class ConvergenceError(DivergedError):
     """Activities did not settle, so that they are no equilibrium."""
 
 

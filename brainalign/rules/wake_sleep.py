@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from brainalign.errors import NeedsError
 from brainalign.names import unknown_name
 from brainalign.networks.layered import Layer
+from brainalign.rules.binary_units import drawn_binary, needs_chances, needs_sigmoid
 from brainalign.rules.generative_rule import (
     GENERATIVE,
     GenerativeRule,
@@ -24,7 +24,6 @@ from brainalign.tasks.task import Batch, Task
 
 VISIBLE = ("gaussian", "binary")
 TOP = GENERATIVE + "top"
-LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,9 @@ class WakeSleep(GenerativeRule):
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless, besides, hidden units are sigmoid, and inputs can be chances where they are binary."""
         super().check(network, task)
-        others = [layer for layer in self.hidden(network) if not isinstance(layer.activation, nn.Sigmoid)]
-        if others:
-            raise NeedsError(
-                f"Rule {self.name!r} draws units that are 0 or 1, which are sigmoid on average; layer "
-                f"{others[0].name!r} has {type(others[0].activation).__name__}. Choose activation=sigmoid."
-            )
+        needs_sigmoid(self.name, self.hidden(network))
         if self.visible == "binary":
-            low, high = next(task.held_out(LOOKED_AT)).inputs.aminmax()
-            if low < 0 or high > 1:
-                raise NeedsError(
-                    f"Rule {self.name!r} was given visible=binary, for inputs from 0 to 1; those of "
-                    f"{task.name!r} go from {low:.2g} to {high:.2g}. Choose scale=unit of the task, or "
-                    "visible=gaussian."
-                )
+            needs_chances(self.name, task)
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
         """Draw the generative maps; biases of the topmost layer are 0."""
@@ -102,7 +90,7 @@ class WakeSleep(GenerativeRule):
         """Draw the hidden layers given the inputs, which come first."""
         activities = [inputs]
         for layer in layers:
-            activities.append(bernoulli(layer.activation(layer.preactivation(activities[-1])), generator))
+            activities.append(drawn_binary(layer.activation(layer.preactivation(activities[-1])), generator))
         return activities
 
     @torch.no_grad()
@@ -126,13 +114,13 @@ class WakeSleep(GenerativeRule):
         generator: torch.Generator,
     ) -> Activities:
         """Draw all layers from the top down, in the shapes of those of `like`; inputs come first."""
-        activities = [bernoulli(of_top_layer(top, like[-1]), generator)]
+        activities = [drawn_binary(of_top_layer(top, like[-1]), generator)]
         for place in reversed(range(len(maps))):
             mean = self.expected(place, maps[place](activities[0], like[place]))
             if self.gaussian(place):
                 activities.insert(0, mean + normal(mean, generator))
             else:
-                activities.insert(0, bernoulli(mean, generator))
+                activities.insert(0, drawn_binary(mean, generator))
         return activities
 
     @torch.no_grad()
@@ -156,15 +144,3 @@ class WakeSleep(GenerativeRule):
 def of_top_layer(top: Float[Tensor, " unit"], like: Float[Tensor, "sample ..."]) -> Float[Tensor, "sample ..."]:
     """Give the topmost layer's chances before anything is seen, the same in each sample and place."""
     return top.sigmoid().view(-1, *[1] * (like.ndim - 2)).expand_as(like)
-
-
-def bernoulli(chances: Float[Tensor, "..."], generator: torch.Generator) -> Float[Tensor, "..."]:
-    """Draw 1 with a chance, else 0.
-
-    Examples
-    --------
-    >>> bernoulli(torch.tensor([0.0, 1.0]), torch.Generator().manual_seed(0))
-    tensor([0., 1.])
-    """
-    drawn = torch.rand(chances.shape, generator=generator, dtype=chances.dtype)
-    return (drawn.to(chances.device) < chances).to(chances.dtype)

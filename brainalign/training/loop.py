@@ -56,7 +56,7 @@ def run_loop(
     except DivergedError as error:
         last = rows[-1]["step"] if rows else None
         kept = f"The checkpoint of step {last} is kept" if rows else "No checkpoint was made"
-        raise DivergedError(
+        raise type(error)(
             f"{error} {kept} in {folder}. Train again with a lower learning rate, in another folder."
         ) from error
 

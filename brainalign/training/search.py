@@ -114,7 +114,7 @@ def search_learning_rate(
             last = run.table.iloc[-1]
             row |= {"loss": loss_of(last.to_dict(), rule), "accuracy": last["accuracy"]}
         except DivergedError as error:
-            row["note"] = str(error).partition(".")[0]
+            row["note"] = str(error).partition(". ")[0]
         rows.append(row)
     table = pd.DataFrame(rows)
     best, note = choose_rate(table["lr"].tolist(), table["loss"].tolist())

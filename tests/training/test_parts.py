@@ -140,6 +140,16 @@ def test_search_tries_every_rate_on_images_set_apart(tmp_path):
     pd.testing.assert_series_equal(found.table["loss"].isna(), pd.Series([False, False, True], name="loss"))
 
 
+def test_a_rate_at_which_activity_does_not_settle_is_one_that_diverged(tmp_path):
+    rule = "almeida_pineda:limit=25"
+    options = {"out": tmp_path, "rates": [1e-4, 0.1], "steps": 20, "progress": False}
+    found = search_learning_rate("mlp:hidden=32", "classification:digits", rule, **options)
+    assert found.best == 1e-4
+    assert found.table["loss"].isna().tolist() == [False, True]
+    assert "did not settle in 25 steps: the residual is" in found.table["note"][1]
+    assert found.table["note"][1].endswith("above the tolerance of 1e-05")
+
+
 def test_where_outputs_learn_nothing_the_search_goes_by_a_read_out(tmp_path):
     found = search_learning_rate(
         "mlp:hidden=20",
