@@ -16,7 +16,9 @@ PIXELS = "pixels"
 
 def partition(
     network: Annotated[str, typer.Argument(help="A name such as efficientnet-lite0 or net.py:make.")],
-    on: Annotated[str, typer.Option("--on", help="Recording: card, card/part, or a card's path.")],
+    on: Annotated[
+        str, typer.Option("--on", help="Recording: card, card/part, a card's path, or FILE.nwb[:OPTIONS].")
+    ],
     groups: Annotated[
         list[str],
         typer.Option(help="NAME=LAYER, several with commas; LAYER may be a glob, a NAME may come again."),

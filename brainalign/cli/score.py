@@ -18,7 +18,10 @@ def score(
         list[str],
         typer.Argument(help="Names such as efficientnet-lite0 or net.py:make, or a run: DIR, DIR@last."),
     ],
-    on: Annotated[list[str], typer.Option("--on", help="Recording: card, card/part, or a card's path.")],
+    on: Annotated[
+        list[str],
+        typer.Option("--on", help="Recording: card, card/part, a card's path, or FILE.nwb[:OPTIONS]."),
+    ],
     metric: Annotated[list[str] | None, typer.Option(help="Metric, with options in brackets.")] = None,
     layers: Annotated[list[str] | None, typer.Option(help="Glob over layer names; blocks by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table here, as .nc and .csv.")] = None,
