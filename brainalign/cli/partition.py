@@ -17,7 +17,7 @@ PIXELS = "pixels"
 def partition(
     network: Annotated[str, typer.Argument(help="A name such as efficientnet-lite0 or net.py:make.")],
     on: Annotated[
-        str, typer.Option("--on", help="Recording: card, card/part, a card's path, or FILE.nwb[:OPTIONS].")
+        str, typer.Option("--on", help="Recording: card, card/part, the path of a card or of an NWB file.")
     ],
     groups: Annotated[
         list[str],

@@ -20,7 +20,7 @@ def score(
     ],
     on: Annotated[
         list[str],
-        typer.Option("--on", help="Recording: card, card/part, a card's path, or FILE.nwb[:OPTIONS]."),
+        typer.Option("--on", help="Recording: card, card/part, the path of a card or of an NWB file."),
     ],
     metric: Annotated[list[str] | None, typer.Option(help="Metric, with options in brackets.")] = None,
     layers: Annotated[list[str] | None, typer.Option(help="Glob over layer names; blocks by default.")] = None,
