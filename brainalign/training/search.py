@@ -125,9 +125,9 @@ def loss_of(last: Mapping[str, Any], rule: str) -> float:
     """Give what a rate is chosen by, from the last row of a run's table.
 
     It is the loss of the outputs; of a rule whose outputs learn nothing, the share of images that a read-out
-    fitted apart gets wrong.
+    fitted apart gets wrong, NaN where nothing was measured, for training diverged.
     """
-    return last["loss"] if find_rule(rule).trains_readout else 1 - last["readout_accuracy"]
+    return last["loss"] if find_rule(rule).trains_readout else 1 - last.get("readout_accuracy", np.nan)
 
 
 def choose_rate(rates: Sequence[float], losses: Sequence[float]) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from brainalign.training.angles import angle
 from brainalign.training.measure import ALPHAS, measure, readout_accuracy
 from brainalign.training.optimizers import find_optimizer
 from brainalign.training.run import Run
-from brainalign.training.search import choose_rate, default_rates, search_learning_rate
+from brainalign.training.search import choose_rate, default_rates, loss_of, search_learning_rate
 from brainalign.training.settings import Settings
 
 
@@ -116,6 +116,8 @@ def test_the_best_rate_has_the_lowest_loss():
     assert choose_rate([0.1, 0.01, 1.0], [1.0, 2.0, math.nan]) == (0.1, "")
     assert choose_rate([0.1, 0.2], [1.0, 1.0]) == (0.1, "the best rate is the lowest tried")
     assert choose_rate([0.1, 0.2], [1.0, 0.5])[1] == "the best rate is the highest tried"
+    # Of what diverged only its steps and its loss are known.
+    assert all(math.isnan(loss_of({"step": 9, "loss": math.nan}, rule)) for rule in ("backprop", "oja"))
     with pytest.raises(BrainalignError, match="diverged at every rate from 0.1 to 0.2"):
         choose_rate([0.1, 0.2], [math.nan, math.inf])
 
