@@ -29,6 +29,8 @@ TARGETS = {
     "local_pred": 1.5,
     "local_sim": 1.5,
     "local_predsim": 1.5,
+    "local_sim:kernel=0": 1.5,
+    "local_predsim:kernel=0": 1.5,
     "clapp": 1.5,
 }
 """Budget of a step on a convolutional network, in steps of backprop by hand."""
@@ -57,23 +59,23 @@ def measure(small: bool) -> list[Row]:
 
 def _against_backprop(small: bool) -> list[Row]:
     batch = 8 if small else 128
-    ways: dict[str, Callable[[], object]] = {
-        rule: _repeated(_trainer(rule, "convnet", batch).advance) for rule in TARGETS
-    }
-    ways["floor"] = _plain_loop(batch)
-    runs = fastest(1 if small else 9, ways)
-    floor = runs["floor"].seconds / STEPS
-    return [
-        times_floor(
-            f"training_{rule}",
-            f"convnet on 32 × 32 images, batches of {batch}, one step of {rule} with all "
-            "checks: against a step of backprop in plain torch",
-            runs[rule].seconds / STEPS,
-            floor,
-            target,
+    rows = []
+    for rule, target in TARGETS.items():
+        # Rule by rule: how memory is handed out, by which a step may cost half as much again, depends on what
+        # else the process does.
+        ways = {"ours": _repeated(_trainer(rule, "convnet", batch).advance), "plain": _plain_loop(batch)}
+        runs = fastest(1 if small else 9, ways)
+        rows.append(
+            times_floor(
+                f"training_{rule}",
+                f"convnet on 32 × 32 images, batches of {batch}, one step of {rule} with all "
+                "checks: against a step of backprop in plain torch",
+                runs["ours"].seconds / STEPS,
+                runs["plain"].seconds / STEPS,
+                target,
+            )
         )
-        for rule, target in TARGETS.items()
-    ]
+    return rows
 
 
 def _against_count(small: bool) -> list[Row]:

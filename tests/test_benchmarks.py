@@ -53,7 +53,8 @@ IDS = {
         f"training_{name}"
         for name, rule in RULES.items()
         if not rule.of_time and name not in RELAXING and name not in NOT_TIMED
-    },
+    }
+    | {"training_local_sim:kernel=0", "training_local_predsim:kernel=0"},
     "relaxation": {
         "relaxation_equilibrium_propagation_loop",
         *(f"relaxation_{name}" for name in RELAXING),

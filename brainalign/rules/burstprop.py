@@ -101,8 +101,8 @@ class Burstprop(LearningRule):
         with torch.no_grad():
             preactivations, answers = stack.activity(batch.inputs)
             error, update = output_error(task, batch, answers[-1])
-            slope = stack.layers[-1].derivative(preactivations[-1])
-            bursts, taught = self.output_bursts(preactivations[-1], error * slope)
+            delta = stack.layers[-1].before_activation(error, preactivations[-1], answers[-1])
+            bursts, taught = self.output_bursts(preactivations[-1], delta)
             for place in reversed(range(len(stack.layers))):
                 layer = stack.layers[place]
                 update |= layer.weight_gradient((bursts - taught) / n, answers[place])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from brainalign.errors import NeedsError
 from brainalign.rules.local_heads import drawn, sample_answers
@@ -90,7 +89,7 @@ class Clapp(LearningRule):
                 a = layer.preactivation(x)
                 h = layer.activation(a)
                 delta, of_prediction = self._errors(h, state[PREDICTION + layer.name], other)
-                update |= layer.weight_gradient(delta * layer.derivative(a), x)
+                update |= layer.weight_gradient(layer.before_activation(delta, a, h, overwrite=True), x)
                 update[PREDICTION + layer.name] = of_prediction
                 x = h
         yield update
@@ -133,11 +132,12 @@ def _moved(
 ) -> Float[Tensor, "sample channel row column"]:
     height, width = x.shape[2:]
     moves = torch.randint(-farthest, farthest + 1, (2, len(x), 1), generator=generator)
-    padded = F.pad(x, [farthest] * 4, mode="replicate")
-    corners = (moves[:, :, 0] + farthest).T.tolist()
-    return torch.stack(
-        [
-            image[:, row : row + height, column : column + width]
-            for image, (row, column) in zip(padded, corners, strict=True)
-        ]
+    rows, columns = (
+        (torch.arange(size) + move).clamp_(0, size - 1).to(x.device)
+        for size, move in zip((height, width), moves, strict=True)
     )
+    image = torch.arange(len(x), device=x.device)[:, None, None]
+    places = (image * height + rows[:, :, None]) * width + columns[:, None, :]
+    # All channels of a place at once, which is several times faster.
+    pixels = x.movedim(1, -1).flatten(0, 2).index_select(0, places.flatten())
+    return pixels.unflatten(0, (len(x), height, width)).movedim(-1, 1)

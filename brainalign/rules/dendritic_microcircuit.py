@@ -137,7 +137,7 @@ class DendriticMicrocircuit(LearningRule):
             last = circuit.layers[-1]
             error, found = output_error(task, batch, last.activation.forward(u))
             of_task[:] = [found]
-            return u - self.nudging() * error * last.derivative(u)
+            return u - last.before_activation(self.nudging() * error, u)
 
         with torch.no_grad():
             nudged = circuit.settle(free.activities, taught)

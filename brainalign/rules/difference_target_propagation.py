@@ -38,5 +38,5 @@ class DifferenceTargetPropagation(TargetRule):
         if place in passed.inverses:
             return super().target_below(passed, place, target, error)
         layer, h = passed.layers[place], passed.answers[place]
-        sent = layer.transpose(layer.derivative(passed.preactivations[place]) * error, h)
+        sent = layer.transpose(layer.before_activation(error, passed.preactivations[place]), h)
         return h - self.target_step * sent

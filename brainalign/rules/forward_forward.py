@@ -137,7 +137,7 @@ class ForwardForward(LearningRule):
         for layer in network.layers[:-1]:
             a = layer.preactivation(x)
             h, labelled = layer.activation(a), x[: 2 * n]
-            delta = self._error(h[: 2 * n]).mul_(layer.derivative(a[: 2 * n]))
+            delta = layer.before_activation(self._error(h[: 2 * n]), a[: 2 * n], h[: 2 * n], overwrite=True)
             delta[:n] += self._peer_error(f"{PEER}{layer.name}", h[:n], state)
             gradient = layer.weight_gradient(delta, labelled)
             update |= {name: weight * each for name, each in gradient.items()}

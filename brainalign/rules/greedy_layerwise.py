@@ -77,7 +77,7 @@ class GreedyLayerwise(LearningRule):
         for layer, answer in zip(stack.layers[:-1], sample_answers(stack, task), strict=False):
             key, like = HEAD + layer.name, layer.linear.weight
             shapes = [same_size_shape(answer, KERNEL)] * (self.head_layers - 1)
-            shapes.append((task.n_outputs, pooled(answer).shape[1]))
+            shapes.append((task.n_outputs, pooled(answer).flatten(1).shape[1]))
             for place, shape in enumerate(shapes):
                 gain = 1.0 if place == len(shapes) - 1 else 2**0.5
                 state[f"{key}.{place}.weight"] = drawn(shape, generator, like, gain)
@@ -112,7 +112,7 @@ class GreedyLayerwise(LearningRule):
         ]
         for weight, bias in weights[:-1]:
             x = layer.activation(through(x, weight, bias))
-        return F.linear(pooled(x), *weights[-1])
+        return F.linear(pooled(x).flatten(1), *weights[-1])
 
 
 def _parameters(layer: Layer) -> dict[str, Tensor]:

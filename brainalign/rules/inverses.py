@@ -78,7 +78,7 @@ class Inverse:
         """Give the gradient of V and c by their names in the state, summed over uses with errors of answers."""
         weights, biases = [], []
         for use, error in errors:
-            delta = before_activation(self.after, error, use.preactivation, use.answer)
+            delta = self.after.before_activation(error, use.preactivation, use.answer)
             # The outer product of a layer's error and input, with the two in each other's place.
             found = self.layer.weight_gradient(use.entering, delta)
             weights.append(found[f"{self.layer.name}.weight"])
@@ -88,21 +88,6 @@ class Inverse:
                 biases.append(delta.sum((0, 2, 3)))
         name = INVERSE + self.layer.name
         return {f"{name}.weight": sum_of(weights), f"{name}.bias": sum_of(biases)}
-
-
-def before_activation(
-    layer: Layer,
-    error: Float[Tensor, "sample ..."],
-    preactivation: Float[Tensor, "sample ..."],
-    answer: Float[Tensor, "sample ..."],
-) -> Float[Tensor, "sample ..."]:
-    """Give the error of a layer's preactivation, f′(a) times that of its answer."""
-    if isinstance(layer.activation, nn.Identity):
-        return error
-    if isinstance(layer.activation, nn.Tanh):
-        # From the answer, for a hyperbolic tangent costs as much as a small layer.
-        return torch.ops.aten.tanh_backward(error, answer)
-    return layer.derivative(preactivation) * error
 
 
 def sum_of(tensors: list[Tensor]) -> Tensor:

@@ -17,13 +17,13 @@ MOST_FEATURES = 2048
 EPSILON = 1e-8
 
 
-def pooled(answer: Float[Tensor, "sample ..."]) -> Float[Tensor, "sample feature"]:
+def pooled(answer: Float[Tensor, "sample ..."]) -> Float[Tensor, "sample ..."]:
     """Average a feature map over squares, so large that `MOST_FEATURES` are left at most.
 
     Examples
     --------
     >>> pooled(torch.zeros(2, 32, 16, 16)).shape
-    torch.Size([2, 2048])
+    torch.Size([2, 32, 8, 8])
     """
     if answer.ndim > 2:
         channels, height, width = answer.shape[1:]
@@ -32,7 +32,7 @@ def pooled(answer: Float[Tensor, "sample ..."]) -> Float[Tensor, "sample feature
             side *= 2
         if side > 1:
             answer = F.avg_pool2d(answer, side, ceil_mode=True)
-    return answer.flatten(1)
+    return answer
 
 
 def through(

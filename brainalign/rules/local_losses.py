@@ -38,7 +38,7 @@ class Mixture:
     similarity
         Weight of similarity matching.
     kernel
-        Width of the convolution before similarities are taken.
+        Width of the convolution before similarities are taken; 0 for no map at all.
     """
 
     prediction: float
@@ -64,10 +64,10 @@ class LocalLosses(LearningRule):
         """Raise unless the network is a stack, the task names categories and the options can be."""
         stack_of(self.name, network)
         needs_categories(self.name, task)
-        if self.mixture.kernel % 2 == 0:
+        if self.mixture.kernel and self.mixture.kernel % 2 == 0:
             raise NeedsError(
                 f"Rule {self.name!r} was given kernel={self.mixture.kernel}; a convolution keeps the width of "
-                "a feature map where its own is odd."
+                "a feature map where its own is odd; 0 is for none."
             )
 
     def init(self, network: nn.Module, task: Task, generator: torch.Generator) -> State:
@@ -76,12 +76,12 @@ class LocalLosses(LearningRule):
         for layer, answer in zip(stack.layers[:-1], sample_answers(stack, task), strict=False):
             key, like = HEAD + layer.name, layer.linear.weight
             if self.mixture.prediction:
-                n_features = pooled(answer).shape[1]
+                n_features = pooled(answer).flatten(1).shape[1]
                 state[f"{key}.prediction.weight"] = drawn((task.n_outputs, n_features), generator, like)
                 state[f"{key}.prediction.bias"] = torch.zeros(
                     task.n_outputs, dtype=like.dtype, device=like.device
                 )
-            if self.mixture.similarity:
+            if self.mixture.similarity and self.mixture.kernel:
                 shape = same_size_shape(answer, self.mixture.kernel)
                 state[f"{key}.similarity.weight"] = drawn(shape, generator, like)
         return state
@@ -113,10 +113,11 @@ class LocalLosses(LearningRule):
     ) -> Tensor:
         mixture, key, loss = self.mixture, HEAD + layer.name, x.new_zeros(())
         if mixture.prediction:
-            outputs = F.linear(pooled(x), heads[f"{key}.prediction.weight"], heads[f"{key}.prediction.bias"])
+            outputs = through(pooled(x), heads[f"{key}.prediction.weight"], heads[f"{key}.prediction.bias"])
             loss = loss + mixture.prediction * task.cost(outputs, batch).mean()
         if mixture.similarity:
-            found = similarity(through(x, heads[f"{key}.similarity.weight"]))
+            seen = through(x, heads[f"{key}.similarity.weight"]) if mixture.kernel else pooled(x)
+            found = similarity(seen)
             loss = loss + mixture.similarity * F.mse_loss(found, wanted)
         return loss
 

@@ -22,7 +22,7 @@ class LocalPredsim(LocalLosses):
     beta
         Weight of similarity matching.
     kernel
-        Width of the convolution before similarities are taken, which is odd; full layers have none.
+        Width of the convolution before similarities are taken, which is odd; 0 for none, as of `LocalSim`.
     """
 
     beta: float = 0.99
@@ -33,7 +33,7 @@ class LocalPredsim(LocalLosses):
     locality = "pre- and postsynaptic activity, a head beside the layer, and comparisons over the batch"
     passes = 7.0
 
-    from_zero = frozenset({"beta"})
+    from_zero = frozenset({"beta", "kernel"})
 
     def check(self, network: nn.Module, task: Task) -> None:
         """Raise unless the network is a stack, the task names categories and the options can be."""

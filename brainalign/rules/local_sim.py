@@ -19,7 +19,9 @@ class LocalSim(LocalLosses):
     Parameters
     ----------
     kernel
-        Width of the convolution V, which is odd; full layers have none.
+        Width of the convolution V, which is odd; full layers have none. 0 takes similarities of the answers
+        themselves (a feature map's averaged over squares, as for a linear head), as the authors' backprop-free
+        version does: V is gone, and a step costs about what one of backprop does.
     """
 
     kernel: int = 3
@@ -28,6 +30,7 @@ class LocalSim(LocalLosses):
     feedback = "how similar the samples of a batch are, beside how similar their labels are"
     locality = "pre- and postsynaptic activity, and comparisons over the layer and the batch"
     passes = 7.0
+    from_zero = frozenset({"kernel"})
 
     @property
     def mixture(self) -> Mixture:

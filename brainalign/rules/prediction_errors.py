@@ -63,14 +63,14 @@ class PredictionErrors:
         """Give ε of the outputs."""
         last = self.layers[-1]
         error, _ = output_error(self.task, self.batch, last.activation(prediction))
-        return -self.precision * last.derivative(prediction) * error
+        return last.before_activation(-self.precision * error, prediction)
 
     def slopes(self, values: Activities, errors: Activities) -> Activities:
         """Give ∂F/∂x_l = ε_l − f′(x_l) ∘ W_{l+1}ᵀ ε_{l+1} of each hidden layer, for given errors."""
         found = []
         for place, x in enumerate(values):
             sent = self.layers[place + 1].transpose(errors[place + 1], x)
-            found.append(errors[place] - self.layers[place].derivative(x) * sent)
+            found.append(errors[place] - self.layers[place].before_activation(sent, x))
         return found
 
     def gradient(self, values: Activities) -> Activities:

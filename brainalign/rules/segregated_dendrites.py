@@ -80,8 +80,9 @@ class SegregatedDendrites(LearningRule):
                 weight = state[FEEDBACK + layer.name]
                 rise = plateau(weight, outputs - self.teaching * error) - plateau(weight, outputs)
                 a = preactivations[place]
-                update |= layer.weight_gradient(-rise.view_as(a) * layer.derivative(a) / n, answers[place])
-            delta = error * layers[-1].derivative(preactivations[-1]) / n
+                delta = layer.before_activation(-rise.view_as(a) / n, a, answers[place + 1])
+                update |= layer.weight_gradient(delta, answers[place])
+            delta = layers[-1].before_activation(error / n, preactivations[-1], outputs)
             update |= layers[-1].weight_gradient(delta, answers[-2])
         yield update
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from brainalign.names import unknown_name
 from brainalign.networks.layered import Layer
-from brainalign.rules.inverses import ACTIVATIONS, INVERSE, Inverse, before_activation, draw_inverse, inverse_of
+from brainalign.rules.inverses import ACTIVATIONS, INVERSE, Inverse, draw_inverse, inverse_of
 from brainalign.rules.output_error import output_error
 from brainalign.rules.rule import LearningRule, State, Update
 from brainalign.rules.stack_needs import needs_outputs_cost, stack_of
@@ -185,7 +185,7 @@ class TargetRule(LearningRule):
                 away = (answer - targets[place]) / (self.target_step * len(batch))
             else:
                 answer, away = outputs, error / len(batch)
-            delta = before_activation(layer, away, passed.preactivations[place], answer)
+            delta = layer.before_activation(away, passed.preactivations[place], answer)
             update |= layer.weight_gradient(delta, passed.answers[place])
         return update
 

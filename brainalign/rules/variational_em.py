@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from brainalign.rules.directed_model import DirectedModel, recognising_network
 from brainalign.rules.generative_rule import GenerativeRule, generative_gradient, generative_maps, normal
-from brainalign.rules.inverses import before_activation
 from brainalign.rules.local_heads import sample_answers
 from brainalign.rules.relaxation import RESIDUAL, Activities, Relaxed
 from brainalign.rules.rule import State, Update
@@ -131,7 +130,7 @@ class VariationalEM(GenerativeRule):
             h, above, n = activities[place], activities[place + 1], len(activities[0])
             a = layer.preactivation(noisy[place])
             answer = layer.activation(a)
-            delta = before_activation(layer, (answer - above) / n, a, answer)
+            delta = layer.before_activation((answer - above) / n, a, answer)
             use = generative.use(noisy[place + 1], h)
             error = use.answer - h
             update |= layer.weight_gradient(delta, noisy[place])

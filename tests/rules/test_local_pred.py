@@ -60,8 +60,8 @@ def test_update_is_the_local_rule_by_hand(made, update):
         for place, layer in enumerate(network.layers[:-1]):
             key, h = f"trainable.head.{layer.name}.prediction", answers[place + 1]
             weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
-            error = ((pooled(h) @ weight.T + bias).softmax(1) - wanted) / len(batch)
-            expected[f"{key}.weight"], expected[f"{key}.bias"] = error.T @ pooled(h), error.sum(0)
+            error = ((pooled(h).flatten(1) @ weight.T + bias).softmax(1) - wanted) / len(batch)
+            expected[f"{key}.weight"], expected[f"{key}.bias"] = error.T @ pooled(h).flatten(1), error.sum(0)
             delta = (error @ weight).view(h.shape) * layer.derivative(preactivations[place])
             expected |= layer.weight_gradient(delta, answers[place])
         error = (answers[-1].softmax(1) - wanted) / len(batch)
@@ -108,7 +108,7 @@ def test_what_later_layers_pay_changes_nothing_in_earlier_ones(stack, teacher, u
 
 def test_feature_maps_are_averaged_until_a_head_can_see_them():
     maps = torch.randn(2, 40, 15, 15, generator=torch.Generator().manual_seed(0))
-    features = pooled(maps)
+    features = pooled(maps).flatten(1)
     assert features.shape == (2, 40 * 4 * 4)
     torch.testing.assert_close(features[0, 0], maps[0, 0, :4, :4].mean())
     # The last square is cut off by the edge, and is the mean of what there is of it.

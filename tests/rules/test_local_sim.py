@@ -83,6 +83,26 @@ def test_a_convolutional_layers_loss_has_no_gradient_in_other_layers(kernel, tea
         }
 
 
+def test_without_a_map_similarities_are_of_the_averaged_answers(teacher):
+    task, rule = naming(teacher()), LocalSim(kernel=0)
+    images = torch.randn(6, 2, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    object.__setattr__(task, "inputs", images)
+    object.__setattr__(task, "targets", torch.arange(6) % 5)
+    with seeded(0):
+        network = ConvNet(32, 5, 2, channels=(16, 8)).double()
+    assert not [name for name in rule.init(network, task, torch.Generator()) if "similarity" in name]
+    batch = next(task.held_out(6))
+    losses = rule.layer_losses(network, task, batch, {})
+    first, second = network.activity(images)[1][1:3]
+    assert first.shape[1:] == (16, 16, 16)
+    assert second.shape[1:] == (8, 8, 8)
+    averaged = nn.functional.avg_pool2d(first, 2)
+    wanted = similarity(nn.functional.one_hot(batch.targets, 5).double())
+    for layer, answers in zip(network.layers, (averaged, second), strict=False):
+        expected = (torch.corrcoef(answers.std((2, 3))) - wanted).square().mean()
+        torch.testing.assert_close(losses[layer.name], expected, rtol=1e-6, atol=1e-8)
+
+
 def test_silent_layers_give_numbers(stack, teacher, update):
     network, task = stack((30, 20, 16, 5), "relu"), naming(teacher())
     with torch.no_grad():
