@@ -22,8 +22,8 @@ DERIVATIVES: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
 """Derivatives of the usual activations; others are differentiated by autograd."""
 
 SLOPES_OF_ANSWERS: dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]] = {
-    nn.Sigmoid: torch.ops.aten.sigmoid_backward,
-    nn.Tanh: torch.ops.aten.tanh_backward,
+    nn.Sigmoid: lambda error, answer: torch.ops.aten.sigmoid_backward(error, answer),
+    nn.Tanh: lambda error, answer: torch.ops.aten.tanh_backward(error, answer),
 }
 """(error, answer) → error ∘ f′, of activations whose slope follows from their answer."""
 
