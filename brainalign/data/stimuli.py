@@ -182,6 +182,20 @@ class StimulusSet:
         with _readable(stimulus, source):
             return _rgb(Image.open(io.BytesIO(source.read())))
 
+    def identity(self, stimulus: str) -> tuple[ImageFile, tuple[int, ...]] | None:
+        """Give the file of an image and what changes whenever it is written to; None of an array.
+
+        Raises
+        ------
+        ResponsesError
+            The file cannot be found.
+        """
+        source = self.images[stimulus] if self.images is not None else None
+        if not isinstance(source, ImageFile):
+            return None
+        with _readable(stimulus, source):
+            return source, _stamp(source.path)
+
     def select(self, ids: Sequence[str]) -> "StimulusSet":
         """Take the stimuli named, in the order given."""
         known = set(self.metadata.index)

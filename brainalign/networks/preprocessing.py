@@ -88,12 +88,16 @@ class Preprocessing:
 
     def __call__(self, images: Sequence[Image.Image]) -> Float[torch.Tensor, "stimulus channel height width"]:
         """Turn images into one float32 batch, on the CPU."""
+        return self.standardised(torch.from_numpy(self.pixels(images)).permute(0, 3, 1, 2))
+
+    def pixels(self, images: Sequence[Image.Image]) -> UInt8[np.ndarray, "stimulus height width channel"]:
+        """Bring images to the network's size and colours."""
         pixels = np.empty((len(images), self.size, self.size, self.channels), dtype=np.uint8)
         mode = "RGB" if self.channels == 3 else "L"
         for row, image in zip(pixels, images, strict=True):
             # A grey image comes as (height, width).
             row[:] = np.asarray(self._resized(image.convert(mode))).reshape(row.shape)
-        return self.standardised(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        return pixels
 
     def standardised(
         self, pixels: UInt8[torch.Tensor, "stimulus channel height width"]

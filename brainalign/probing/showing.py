@@ -14,6 +14,7 @@ from brainalign.errors import ResponsesError
 from brainalign.networks import Preprocessing
 from brainalign.probing.hooks import OutputListener, evaluation_mode, fixed_randomness
 from brainalign.probing.pieces import Output
+from brainalign.probing.small_images import shown
 
 Keep = Callable[[Output, int, torch.Tensor], None]
 """Called with an output, the first row of a batch, and the batch's tensor; must copy what it keeps."""
@@ -59,10 +60,10 @@ class Showing:
             fixed_randomness(self.device) as drawn,
         ):
             for row in tqdm(starts, "showing stimuli", unit="batch", delay=2, leave=False, disable=None):
-                batch = [self.stimuli.image(i) for i in ids[row : row + self.batch_size]]
+                batch = shown(self.stimuli, ids[row : row + self.batch_size], self.preprocessing)
                 size = len(batch)
                 listener.begin_pass()
-                images = self._to_network(self.preprocessing(batch))
+                images = self._to_network(batch)
                 with contextlib.suppress(_Reached):
                     self.network(images)
             self.random |= drawn()

@@ -181,13 +181,13 @@ def assert_same():
 def shown(monkeypatch):
     """Count the batches that networks are shown."""
     batches = []
-    original = Preprocessing.__call__
+    original = Preprocessing.standardised
 
-    def counting(self, images):
-        batches.append(len(images))
-        return original(self, images)
+    def counting(self, pixels):
+        batches.append(len(pixels))
+        return original(self, pixels)
 
-    monkeypatch.setattr(Preprocessing, "__call__", counting)
+    monkeypatch.setattr(Preprocessing, "standardised", counting)
     return batches
 
 

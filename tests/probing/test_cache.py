@@ -157,12 +157,12 @@ def test_images_that_change_while_they_are_shown_are_not_stored(
     pixels = make_stimuli().images["image0"]
     Image.fromarray(pixels).save(file)
     stimuli = StimulusSet.from_ids(["image"], [ImageFile(file)])
-    original = Preprocessing.__call__
+    original = Preprocessing.standardised
 
-    def replaced(self, images):
+    def replaced(self, batch):
         Image.fromarray(255 - pixels).save(file)
-        return original(self, images)
+        return original(self, batch)
 
-    monkeypatch.setattr(Preprocessing, "__call__", replaced)
+    monkeypatch.setattr(Preprocessing, "standardised", replaced)
     run(stimuli=stimuli)
     assert not stored()

@@ -119,8 +119,8 @@ from brainalign.networks import Preprocessing
 from brainalign.probing import probe
 
 batches = []
-original = Preprocessing.__call__
-Preprocessing.__call__ = lambda self, images: batches.append(len(images)) or original(self, images)
+original = Preprocessing.standardised
+Preprocessing.standardised = lambda self, pixels: batches.append(len(pixels)) or original(self, pixels)
 stimuli = StimulusSet.from_ids(["a", "b"], [np.full((4, 4, 3), value, np.uint8) for value in (9, 99)])
 layer = probe(Edited(), stimuli, preprocessing=Preprocessing(4))["inner"]
 print(json.dumps([layer.gram.trace(), len(batches)]))
