@@ -112,13 +112,13 @@ class LocalLosses(LearningRule):
         self, layer: Layer, x: Tensor, wanted: Tensor, task: Task, batch: Batch, heads: Mapping[str, Tensor]
     ) -> Tensor:
         mixture, key, loss = self.mixture, HEAD + layer.name, x.new_zeros(())
+        averaged = pooled(x) if mixture.prediction or not mixture.kernel else x
         if mixture.prediction:
-            outputs = through(pooled(x), heads[f"{key}.prediction.weight"], heads[f"{key}.prediction.bias"])
+            outputs = through(averaged, heads[f"{key}.prediction.weight"], heads[f"{key}.prediction.bias"])
             loss = loss + mixture.prediction * task.cost(outputs, batch).mean()
         if mixture.similarity:
-            seen = through(x, heads[f"{key}.similarity.weight"]) if mixture.kernel else pooled(x)
-            found = similarity(seen)
-            loss = loss + mixture.similarity * F.mse_loss(found, wanted)
+            seen = through(x, heads[f"{key}.similarity.weight"]) if mixture.kernel else averaged
+            loss = loss + mixture.similarity * F.mse_loss(similarity(seen), wanted)
         return loss
 
 
