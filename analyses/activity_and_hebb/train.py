@@ -11,7 +11,7 @@ fitted to what enters the last layer; that of the random start stands beside it.
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,69 +34,69 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Setting:
-    """What a set of images is learned with.
+    """What a rule learns a set of images with.
 
     Parameters
     ----------
     network
-        Which network, unless a rule names its own.
+        Which network.
     steps
-        Batches of 128.
-    rules
-        Each rule, with the network that it needs where it is another one.
+        How many batches.
+    batch_size
+        Images of a batch; 128 unless given.
+    rule
+        The rule, unless the row is named after it.
     """
 
     network: str
     steps: int
-    rules: dict[str, str]
+    batch_size: int | None = None
+    rule: str = ""
 
 
+MNIST = Setting("mlp:hidden=256", steps=938)
+CIFAR10 = Setting("convnet", steps=780)
+SMALL = Setting("convnet:channels=16-32-64", steps=780)
 SETTINGS = {
-    "mnist": Setting(
-        "mlp:hidden=256",
-        938,
-        dict.fromkeys(
-            (
-                "backprop",
-                "feedback_alignment",
-                "equilibrium_propagation",
-                "predictive_coding",
-                "prospective_configuration",
-                "contrastive_hebbian",
-                "generec",
-                "xcal",
-                "almeida_pineda",
-                "boltzmann",
-                "stdp",
-                "stdp_pairs",
-                "segregated_dendrites",
-                "dendritic_microcircuit",
-                "burstprop",
-                "koerding_koenig",
-                "neuromodulated",
-                "hebb",
-                "oja",
-                "sanger",
-                "similarity_matching",
-                "krotov_hopfield",
-                "softhebb",
-                "boltzmann_restricted",
-                "wake_sleep",
-                "variational_em",
-            ),
-            "",
+    "mnist": dict.fromkeys(
+        (
+            "backprop",
+            "feedback_alignment",
+            "equilibrium_propagation",
+            "predictive_coding",
+            "prospective_configuration",
+            "contrastive_hebbian",
+            "generec",
+            "xcal",
+            "almeida_pineda",
+            "boltzmann",
+            "stdp",
+            "segregated_dendrites",
+            "dendritic_microcircuit",
+            "burstprop",
+            "koerding_koenig",
+            "neuromodulated",
+            "hebb",
+            "oja",
+            "sanger",
+            "similarity_matching",
+            "krotov_hopfield",
+            "softhebb",
+            "boltzmann_restricted",
+            "wake_sleep",
+            "variational_em",
         ),
+        MNIST,
     ),
-    "cifar10": Setting(
-        "convnet",
-        780,
-        {
-            "backprop": "",
-            "equilibrium_propagation": "",
-            "predictive_coding": "",
-            "softhebb": "softhebb_net",
-        },
-    ),
+    "cifar10": {
+        "backprop": CIFAR10,
+        "predictive_coding": CIFAR10,
+        "backprop, small": replace(SMALL, rule="backprop"),
+        "equilibrium_propagation:variant=symmetric": SMALL,
+        "equilibrium_propagation:variant=one_sided": SMALL,
+        # As published: each image once.
+        "softhebb": Setting("softhebb_net", steps=5000, batch_size=10),
+    },
 }
 
 
@@ -109,11 +109,11 @@ def main() -> None:
     options = parser.parse_args()
     files = {kind: HERE / f"{kind}.{options.images}.csv" for kind in ("search", "training")}
     held = {kind: pd.read_csv(file) if file.exists() else pd.DataFrame() for kind, file in files.items()}
-    order = list(SETTINGS[options.images].rules)
-    for rule in options.rules or order:
-        if len(held["training"]) and rule in set(held["training"]["rule"]):
+    order = list(SETTINGS[options.images])
+    for name in options.rules or order:
+        if len(held["training"]) and name in set(held["training"]["rule"]):
             continue
-        found = dict(zip(files, of_rule(rule, options.images, options.out / options.images), strict=True))
+        found = dict(zip(files, of_row(name, options.images, options.out / options.images), strict=True))
         for kind, file in files.items():
             held[kind] = pd.concat([held[kind], found[kind]]).sort_values(
                 "rule", key=lambda rules: rules.map(order.index), kind="stable", ignore_index=True
@@ -124,49 +124,48 @@ def main() -> None:
     print(summary.to_string())
 
 
-def of_rule(rule: str, images: str, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Search a rule's rate and train its seeds."""
-    setting, task = SETTINGS[images], f"classification:{images}"
-    network = setting.rules[rule] or setting.network
+def of_row(name: str, images: str, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Search the rate of a row's rule and train its seeds."""
+    setting = SETTINGS[images][name]
+    rule = setting.rule or name
+    task = f"classification:{images}" + (f",batch_size={setting.batch_size}" if setting.batch_size else "")
+    given = setting.network, task, rule
     own = find_optimizer(find_rule(rule).optimizer).lr
     search = search_learning_rate(
-        network,
-        task,
-        rule,
+        *given,
         rates=[float(f"{own * factor:.3g}") for factor in FACTORS],
         seed=100,
         steps=setting.steps // 4,
-        out=out / "search" / rule,
+        out=out / "search" / name,
         progress=False,
     )
     ranked = search.table.dropna(subset="loss").sort_values("loss")["lr"]
     for lr in ranked:
         try:
-            tables = [seed_of_rule(rule, images, network, lr, seed, out) for seed in SEEDS]
+            runs = [
+                ba.train(
+                    *given,
+                    seed=seed,
+                    steps=setting.steps,
+                    lr=lr,
+                    checkpoints=CHECKPOINTS,
+                    evaluate_on=2000,
+                    out=out / f"{name}_{lr:g}_{seed}",
+                    progress=False,
+                )
+                for seed in SEEDS
+            ]
         except DivergedError as error:
-            print(images, rule, lr, error, flush=True)
+            print(images, name, lr, error, flush=True)
             continue
         break
-    found = search.table.assign(rule=rule, chosen=search.table["lr"] == lr)
+    found = search.table.assign(rule=name, chosen=search.table["lr"] == lr)
+    tables = [
+        run.table.assign(rule=name, network=setting.network, seed=seed, lr=lr)
+        for seed, run in zip(SEEDS, runs, strict=True)
+    ]
     columns = ["rule", "network", "seed", "lr", "step", "loss", "accuracy", "readout_accuracy"]
     return found, pd.concat(tables).reindex(columns=columns)
-
-
-def seed_of_rule(rule: str, images: str, network: str, lr: float, seed: int, out: Path) -> pd.DataFrame:
-    """Train one seed at a rate."""
-    run = ba.train(
-        network,
-        f"classification:{images}",
-        rule,
-        seed=seed,
-        steps=SETTINGS[images].steps,
-        lr=lr,
-        checkpoints=CHECKPOINTS,
-        evaluate_on=2000,
-        out=out / f"{rule}_{lr:g}_{seed}",
-        progress=False,
-    )
-    return run.table.assign(rule=rule, network=network, seed=seed, lr=lr)
 
 
 def summed_up(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,87 @@
+"""SoftHebb's read-out on CIFAR-10 as published, after training and after none.
+
+``python analyses/activity_and_hebb/softhebb_readout.py --out runs``, after ``train.py cifar10 --out runs``
+
+All 50 000 training images pass each trained network once; a linear read-out learns from what enters the last
+layer, for 50 epochs in batches of 64 by Adam at 1e-3, with a dropout of 0.5 (Journé et al. 2023), and is tested
+on all 10 000 test images. The control is the random start of each seed, shown the same batches so that it has
+their statistics.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+import brainalign as ba
+from brainalign.tasks import Task, find_task
+from brainalign.tasks.penalised_autoencoding import last_linear_input
+from brainalign.training import Run
+
+NETWORK, TASK, STEPS = "softhebb_net", "classification:cifar10,batch_size=10", 5000
+NOTHING = 1e-30
+"""Rate at which the control learns."""
+EPOCHS, BATCH = 50, 64
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Fit the read-out of every seed's run and control, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    folder = parser.parse_args().out / "cifar10"
+    file = HERE / "softhebb.cifar10.csv"
+    rows = pd.read_csv(file).to_dict("records") if file.exists() else []
+    chosen = pd.read_csv(HERE / "training.cifar10.csv").query("rule == 'softhebb'")
+    for (seed, rate), _ in chosen.groupby(["seed", "lr"]):
+        for lr in (rate, NOTHING):
+            if any(row["seed"] == seed and row["lr"] == lr for row in rows):
+                continue
+            path = folder / f"softhebb_{lr:g}_{seed}"
+            if lr == NOTHING:
+                ba.train(
+                    NETWORK, TASK, "softhebb", seed=seed, steps=STEPS, lr=lr, checkpoints=[0, STEPS], out=path
+                )
+            network = Run.open(path).load(STEPS)
+            accuracy = read_out(network, find_task(TASK), int(seed))
+            rows.append({"seed": seed, "lr": lr, "trained": lr != NOTHING, "accuracy": accuracy})
+            pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g")
+            print(rows[-1], flush=True)
+
+
+def read_out(network: nn.Module, task: Task, seed: int) -> float:
+    """Train a linear read-out on all images, and give its accuracy on those held out."""
+    seen, seen_labels = features(network, task, held_out=False)
+    new, new_labels = features(network, task, held_out=True)
+    torch.manual_seed(seed)
+    head = nn.Linear(seen.shape[1], len(task.categories))
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(seen)).split(BATCH):
+            optimizer.zero_grad()
+            outputs = head(nn.functional.dropout(seen[chosen].float(), 0.5))
+            nn.functional.cross_entropy(outputs, seen_labels[chosen]).backward()
+            optimizer.step()
+    with torch.no_grad():
+        right = [head(part.float()).argmax(1) for part in new.split(1000)]
+    return float((torch.cat(right) == new_labels).float().mean())
+
+
+@torch.no_grad()
+def features(network: nn.Module, task: Task, held_out: bool) -> tuple[Tensor, Tensor]:
+    """Give what enters the last layer, in half precision, and the labels."""
+    found, labels = [], []
+    for batch in task.labelled(held_out):
+        with last_linear_input(network) as inputs:
+            network(batch.inputs)
+        found.append(inputs[-1].flatten(1).half())
+        labels.append(batch.labels)
+    assert np.isfinite(float(found[0].abs().max()))
+    return torch.cat(found), torch.cat(labels)
+
+
+if __name__ == "__main__":
+    main()
