@@ -43,10 +43,36 @@ REGIONS = {
     "human EVC": (("cichy2014",), "EVC", "rsa"),
 }
 """Regions: the recordings whose raw scores are averaged (of V4 four days), the region, the metric."""
+ALL = ("macaque V4, ridge", "macaque IT", "human IT", "human EVC")
+ALL_V4 = ("macaque V4, ridge", "macaque V4, RSA", "macaque V4, CKA")
+ERRORS = (
+    "backprop",
+    "feedback_alignment",
+    "kolen_pollack",
+    "difference_target_propagation",
+    "node_perturbation:samples=1",
+    "pepita",
+    "forward_forward",
+    "local_pred",
+)
+ACTIVITY = (
+    "backprop",
+    "backprop, tanh",
+    "predictive_coding:limit=10,rate=0.2",
+    "segregated_dendrites, tanh",
+    "burstprop",
+    "wake_sleep",
+    "softhebb",
+    "krotov_hopfield",
+    "oja",
+)
 FIGURES = {
-    "matched": ("macaque V4, ridge", "macaque IT", "human IT", "human EVC"),
-    "matched_v4": ("macaque V4, ridge", "macaque V4, RSA", "macaque V4, CKA"),
+    "matched": (ALL, ERRORS),
+    "matched_v4": (ALL_V4, ERRORS),
+    "matched_activity": (ALL, ACTIVITY),
+    "matched_activity_v4": (ALL_V4, ACTIVITY),
 }
+"""Figures: the regions of their panels, and their rules."""
 STEPS = (41, 158, 607, 2340)
 LEVELS = (0.2, 0.3, 0.4, 0.5, 0.6)
 KEPT = [
@@ -75,8 +101,11 @@ def main() -> None:
     write(steps, "at_matched_steps")
     write(levels, "at_matched_accuracy")
     controls = pd.DataFrame(controls_of(scores))
-    for name, panels in FIGURES.items():
+    for name, (panels, rules) in FIGURES.items():
         shown, beside = (table[table["panel"].isin(panels)] for table in (points, controls))
+        shown = shown[shown["rule"].isin(rules)].sort_values(
+            "rule", key=lambda each, of=rules: each.map(of.index)
+        )
         ba.figures.matched_rules(shown, f"raw score of {DEEPEST}", HERE / f"{name}.pdf", controls=beside)
 
 
@@ -98,8 +127,19 @@ def copy_tables(folder: Path) -> None:
 
 
 def joined(table: str, ending: str) -> pd.DataFrame:
-    """Give all tables of a kind as one."""
-    return pd.concat([pd.read_csv(file) for file in sorted(HERE.glob(f"{table}.*{ending}"))], ignore_index=True)
+    """Give all tables of a kind as one.
+
+    A rule on other units than the network's own is named with them; the accuracy of one whose outputs learn
+    nothing is that of a read-out fitted apart.
+    """
+    found = pd.concat(
+        [pd.read_csv(file) for file in sorted(HERE.glob(f"{table}.*{ending}"))], ignore_index=True
+    )
+    units = found["network"].str.extract(r"activation=(\w+)")[0]
+    found["rule"] = found["rule"].where(units.isna(), found["rule"] + ", " + units)
+    if "readout_accuracy" in found:
+        found["accuracy"] = found["readout_accuracy"].fillna(found["accuracy"])
+    return found
 
 
 def write(table: pd.DataFrame, name: str) -> None:
