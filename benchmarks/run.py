@@ -13,6 +13,9 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
+
+from brainalign.sweep.slurm import KEEPING_MEMORY
 
 SCRIPTS = (
     "rdm",
@@ -34,11 +37,8 @@ SCRIPTS = (
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings that hold OpenBLAS to kernels of another processor: they would slow NumPy, ours and peers' alike."""
 
-KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "33554432"}
-"""What workers of experiments set: memory that is freed is kept, else its return takes up to half of a step."""
-
-ENVIRONMENTS = {"training": KEEPING_MEMORY}
-"""Settings of the processes of single scripts, ours and the plain loop's alike."""
+AS_WORKERS = ("training",)
+"""Scripts whose process keeps the memory that it frees, as workers of experiments do, for ours and the peer."""
 
 
 def main() -> None:
@@ -73,14 +73,10 @@ def main() -> None:
 def _measured(name: str, small: bool) -> list:
     """Run a script in a process of its own."""
     measure = importlib.import_module(f"benchmarks.{name}").measure
-    kept = dict(os.environ)
-    os.environ.update(ENVIRONMENTS.get(name, {}))
-    try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
-            return alone.submit(measure, small).result()
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
+    settings = KEEPING_MEMORY if name in AS_WORKERS else {}
+    spawn = multiprocessing.get_context("spawn")
+    with patch.dict(os.environ, settings), ProcessPoolExecutor(1, mp_context=spawn) as alone:
+        return alone.submit(measure, small).result()
 
 
 def _restart_without(variables: tuple[str, ...]) -> None:

@@ -159,6 +159,8 @@ def of_row(name: str, images: str, out: Path) -> tuple[pd.DataFrame, pd.DataFram
             print(images, name, lr, error, flush=True)
             continue
         break
+    else:
+        raise DivergedError(f"{name}: a seed diverges at every rate that the search left.")
     found = search.table.assign(rule=name, chosen=search.table["lr"] == lr)
     tables = [
         run.table.assign(rule=name, network=setting.network, seed=seed, lr=lr)
