@@ -64,7 +64,7 @@ def _against_backprop(small: bool) -> list[Row]:
         # Rule by rule: how memory is handed out, by which a step may cost half as much again, depends on what
         # else the process does.
         ways = {"ours": _repeated(_trainer(rule, "convnet", batch).advance), "plain": _plain_loop(batch)}
-        runs = fastest(1 if small else 9, ways)
+        runs = fastest(1 if small else 25, ways)
         rows.append(
             times_floor(
                 f"training_{rule}",

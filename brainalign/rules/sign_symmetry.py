@@ -90,7 +90,7 @@ class SignSymmetry(LearningRule):
         """Give V by the name of the forward weights, in their shape."""
         parameters = dict(network.named_parameters())
         names = [key.removeprefix(MAGNITUDE) for key in state if key.startswith(MAGNITUDE)]
-        return {name: state[MAGNITUDE + name] * parameters[name].detach().sign() for name in names}
+        return {name: parameters[name].detach().sign().mul_(state[MAGNITUDE + name]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Batchwise random sign symmetry: the forward weights' signs, with magnitudes drawn anew for each batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,19 +56,28 @@ class BatchRandomSignSymmetry(RandomMagnitudes):
     ) -> Iterator[Update]:
         """Draw |M| anew, then give what backprop would give if errors came back through V, or its signs."""
         parameters = dict(network.named_parameters())
-        for key in [key for key in state if key.startswith(DEVIATION)]:
-            name = key.removeprefix(DEVIATION)
-            state[MAGNITUDE + name] = self.drawn(parameters[name], state[key], generator)
+        names = [key.removeprefix(DEVIATION) for key in state if key.startswith(DEVIATION)]
+        weights, deviations = [parameters[name] for name in names], [state[DEVIATION + name] for name in names]
+        drawn = self._all_drawn(weights, deviations, generator) if names else ()
+        state.update((MAGNITUDE + name, each) for name, each in zip(names, drawn, strict=True))
         yield from super().updates(network, task, batch, state, generator)
 
     def drawn(self, weight: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw |M| of a map from its quantiles, in a quarter of the time that Gaussian numbers take."""
-        # Eight bytes from each number of 64 bits.
-        bits = torch.empty(-(-weight.numel() // 8), dtype=torch.int64)
-        bits.random_(-(2**63), None, generator=generator)
-        chosen = bits.view(torch.uint8)[: weight.numel()].int()
-        magnitudes = _quantiles(self.distribution, weight.dtype).index_select(0, chosen)
-        return magnitudes.view(weight.shape).to(weight.device).mul_(deviation)
+        """Draw |M| of a map."""
+        return next(self._all_drawn([weight], [deviation], generator))
+
+    def _all_drawn(
+        self, weights: Sequence[Tensor], deviations: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Draw |M| of maps from its quantiles, in a quarter of the time that Gaussian numbers take."""
+        # Eight bytes from each number of 64 bits, of which each map has its own.
+        numbers = [-(-weight.numel() // 8) for weight in weights]
+        bits = torch.empty(sum(numbers), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+        chosen = bits.view(torch.uint8).int()
+        magnitudes = _quantiles(self.distribution, weights[0].dtype).index_select(0, chosen)
+        parts = magnitudes.split([8 * each for each in numbers])
+        for part, weight, deviation in zip(parts, weights, deviations, strict=True):
+            yield part[: weight.numel()].view(weight.shape).to(weight.device) * deviation
 
 
 @lru_cache

@@ -30,7 +30,7 @@ def test_update_is_the_gradient_of_each_layers_own_loss(kind, stack, teacher, up
     state = {key: each * 5 for key, each in state.items()}
     given, _ = update(rule, network, task, batch, state, seed=3)
     generator = torch.Generator().manual_seed(3)
-    x = torch.cat([rule.glance(batch.inputs, generator), rule.glance(batch.inputs, generator)])
+    x = rule.glances(batch.inputs, generator)
     other, silent = int(torch.randint(1, 12, (), generator=generator)), 0
     for layer in network.layers[:-1]:
         x = layer.activation(layer.preactivation(x.detach()))
@@ -69,8 +69,8 @@ def test_changing_a_later_layer_leaves_the_updates_of_earlier_ones(stack, teache
 
 
 def test_glances_are_whole_moves_of_the_image_with_edges_repeated():
-    image = torch.arange(64, dtype=torch.float64).view(1, 1, 8, 8).expand(200, 1, 8, 8)
-    seen = Clapp().glance(image, torch.Generator().manual_seed(0))
+    image = torch.arange(64, dtype=torch.float64).view(1, 1, 8, 8).expand(100, 1, 8, 8)
+    seen = Clapp().glances(image, torch.Generator().manual_seed(0))
     padded = nn.functional.pad(image[:1], (1, 1, 1, 1), mode="replicate")[0, 0]
     moves = {(i, j): padded[i : i + 8, j : j + 8] for i in range(3) for j in range(3)}
     found = [move for each in seen for move, wanted in moves.items() if torch.equal(each[0], wanted)]
@@ -86,7 +86,7 @@ def test_pairs_of_an_image_with_itself_come_to_be_predicted_and_others_not(stack
 
     def losses():
         own = torch.Generator().manual_seed(9)
-        c, z = rule.glance(held.inputs, own), rule.glance(held.inputs, own)
+        c, z = rule.glances(held.inputs, own).chunk(2)
         found = []
         for layer in network.layers[:-1]:
             c, z = (layer.activation(layer.preactivation(each)).detach() for each in (c, z))

@@ -46,6 +46,15 @@ def test_signs_are_those_of_the_weights_at_every_step(kind, stack, teacher, upda
     assert float((network(held.inputs).argmax(1) == held.targets).double().mean()) > 0.6
 
 
+def test_is_backprop_on_a_single_map_which_sends_no_error_back(kind, stack, teacher, update):
+    network, task = stack((30, 5)), teacher()
+    batch = next(task.held_out(30))
+    given, state = update(kind(), network, task, batch)
+    expected, _ = update(find_rule("backprop"), network, task, batch)
+    assert not magnitudes(state)
+    assert all(torch.equal(given[name], expected[name]) for name in expected)
+
+
 @pytest.mark.parametrize(("distribution", "law"), [("gaussian", halfnorm()), ("uniform", uniform(0, 3**0.5))])
 def test_magnitudes_follow_their_law_and_are_independent(kind, distribution, law):
     rule = kind(distribution=distribution)
