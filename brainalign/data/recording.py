@@ -107,6 +107,17 @@ class Recording:
                 "stimuli, of one region, in its order and with the same stimulus ids."
             )
 
+    def __repr__(self) -> str:
+        parts = {region: self[region] for region in self.regions} | {"kinematics": self.kinematics}
+        held = [
+            f"{name} ({', '.join(f'{size} {dim}' for dim, size in array.sizes.items())})"
+            for name, array in parts.items()
+            if array is not None
+        ]
+        if self.behaviour is not None:
+            held.append(f"behaviour ({len(self.behaviour)} trials)")
+        return f"<{'SIMULATED ' if self.provenance.simulated else ''}Recording {self.name!r}: {'; '.join(held)}>"
+
     @property
     def regions(self) -> list[str]:
         """Names of the regions."""

@@ -159,6 +159,9 @@ class StimulusSet:
     def __len__(self) -> int:
         return len(self.metadata)
 
+    def __repr__(self) -> str:
+        return f"<StimulusSet {self.name!r}: {len(self)} stimuli, {'no ' if self.images is None else ''}images>"
+
     @property
     def ids(self) -> list[str]:
         """The stimulus ids, in order."""

@@ -32,6 +32,13 @@ def test_one_region_alone():
     assert recording.regions == ["V4", "IT"]
 
 
+def test_is_shown_in_one_line():
+    recording = Recording("lab", STIMULI, {"V4": V4}, {"IT": IT}, provenance=Provenance(simulated=True))
+    expected = "V4 (3 stimulus, 2 unit); IT (1 subject, 3 stimulus, 3 other_stimulus)"
+    assert repr(recording) == f"<SIMULATED Recording 'lab': {expected}>"
+    assert repr(STIMULI) == "<StimulusSet 'stimuli': 4 stimuli, no images>"
+
+
 def test_unknown_region_shows_the_closest():
     recording = Recording("lab", STIMULI, {"V4": V4}, {"IT": IT})
     with pytest.raises(UnknownNameError, match=r"Unknown region of lab 'V44'. Did you mean 'V4'\?"):
