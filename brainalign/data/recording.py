@@ -116,7 +116,9 @@ class Recording:
         ]
         if self.behaviour is not None:
             held.append(f"behaviour ({len(self.behaviour)} trials)")
-        return f"<{'SIMULATED ' if self.provenance.simulated else ''}Recording {self.name!r}: {'; '.join(held)}>"
+        return (
+            f"<{'SIMULATED ' if self.provenance.simulated else ''}Recording {self.name!r}: {'; '.join(held)}>"
+        )
 
     @property
     def regions(self) -> list[str]:

@@ -51,7 +51,7 @@ class Hebb(HebbianRule):
             if weight.requires_grad
         }
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give −⟨y xᵀ⟩."""
         return {f"{layer.name}.weight": -correlation(layer, y, x)}
 

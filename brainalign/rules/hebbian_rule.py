@@ -45,8 +45,9 @@ class HebbianRule(LearningRule):
                 rule = self.of_layer(layer, place)
                 if isinstance(layer, NormalisedLayer):
                     x = layer.normalisation(x)
-                y = rule.answer(layer, x, state)
-                update |= rule.layer_update(layer, x, y, batch, state)
+                a = layer.preactivation(x)
+                y = rule.answer(layer, a, state)
+                update |= rule.layer_update(layer, x, a, y, batch, state)
                 x = y
         yield update
 
@@ -54,13 +55,25 @@ class HebbianRule(LearningRule):
         """Give the rule as a hidden layer follows it, where constants differ by layer; the first is at 0."""
         return self
 
-    def answer(self, layer: Layer, x: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
-        """Give a layer's answer."""
-        return layer.activation(layer.preactivation(x))
+    def answer(self, layer: Layer, a: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
+        """Give a layer's answer to its preactivations."""
+        return layer.activation(a)
 
     @abstractmethod
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
-        """Give what a layer's ``grad`` would hold: minus the change that the rule states."""
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+        """Give what a layer's ``grad`` would hold: minus the change that the rule states.
+
+        Parameters
+        ----------
+        layer
+            The layer.
+        x, a, y
+            Its input, preactivations and answer (sample, unit, …).
+        batch
+            What is shown.
+        state
+            The rule's.
+        """
 
 
 def hidden_layers(rule: str, network: nn.Module) -> tuple[Layer, ...]:

@@ -68,7 +68,7 @@ class KrotovHopfield(HebbianRule):
                 f"{fewest}, the units of the smallest hidden layer, and a power of 2 or above."
             )
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give −D / max|D|, times what is left of ε."""
         weight = layer.linear.weight
         powered = {"weight": weight.sign() * weight.abs() ** (self.p - 1)}

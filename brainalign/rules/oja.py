@@ -29,7 +29,7 @@ class Oja(HebbianRule):
     optimizer = "sgd:lr=1e-5"
     activation = "linear"
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give −⟨y x⟩ + ⟨y²⟩ w."""
         decay = each_unit(by_place(y).square().mean(0), layer.linear.weight)
         return {f"{layer.name}.weight": decay - correlation(layer, y, x)}

@@ -28,7 +28,7 @@ class Sanger(HebbianRule):
     optimizer = "sgd:lr=0.01"
     activation = "linear"
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give −⟨y xᵀ⟩ + LT(⟨y yᵀ⟩) W, LT being the lower triangle with the diagonal."""
         rows = by_place(y)
         explained = mixed((rows.T @ rows / len(rows)).tril(), layer.linear.weight)

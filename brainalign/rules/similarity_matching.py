@@ -62,12 +62,12 @@ class SimilarityMatching(HebbianRule):
         weights = [(layer.name, layer.linear.weight) for layer in stack_of(self.name, network).layers[:-1]]
         return {LATERAL + name: torch.eye(len(w), dtype=w.dtype, device=w.device) for name, w in weights}
 
-    def answer(self, layer: Layer, x: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
+    def answer(self, layer: Layer, a: Float[Tensor, "sample ..."], state: State) -> Float[Tensor, "sample ..."]:
         """Let the units settle."""
-        driven = layer.preactivation(x).movedim(1, -1)
-        return torch.linalg.solve(state[LATERAL + layer.name].T, driven, left=False).movedim(-1, 1)
+        lateral = state[LATERAL + layer.name]
+        return torch.linalg.solve(lateral.T, a.movedim(1, -1), left=False).movedim(-1, 1)
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give minus the changes of W and M."""
         rows, lateral = by_place(y), LATERAL + layer.name
         return {

@@ -60,7 +60,7 @@ class SoftHebb(HebbianRule):
 
     name = "softhebb"
     feedback = "lateral inhibition within the layer: a softmax"
-    passes = 3.0
+    passes = 2.0
     locality = "pre- and postsynaptic activity, and the layer's softmax"
     source = "Moraitis et al. 2022 (arXiv:2107.05747); Journé et al. 2023, ICLR (arXiv:2209.11883)"
     optimizer = "sgd:lr=0.08"
@@ -90,11 +90,10 @@ class SoftHebb(HebbianRule):
         unlearn = "never" if self.anti_hebbian == "never" else "always"
         return replace(rule, plain_inverse_temperature=temperature, anti_hebbian=unlearn)
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give −D / max|D|, each unit's times how far its norm is from 1 and times the layer's rate."""
-        weight, driven = layer.linear.weight, layer.preactivation(x)
-        competing = self.competition(driven)
-        change = correlation(layer, competing, x) - each_unit(by_place(competing * driven).mean(0), weight)
+        weight, competing = layer.linear.weight, self.competition(a)
+        change = correlation(layer, competing, x) - each_unit(by_place(competing * a).mean(0), weight)
         away = (weight.flatten(1).norm(dim=1) - 1).abs() ** self.norm_power
         rate = float(_by_layer(self.rates)[0]) / change.abs().max().clamp(min=PRECISION)
         return {f"{layer.name}.weight": -rate * each_unit(away, change)}

@@ -100,8 +100,8 @@ def test_a_convolution_learns_as_a_layer_that_is_shown_each_patch(name, teacher,
     full.load_state_dict({"weight": conv.weight.detach().flatten(1), "bias": conv.bias.detach()})
     layer = Layer("blocks.0.linear", full, network.layers[0].activation)
     with torch.no_grad():
-        y = rule.answer(layer, patches, state)
-        wanted = rule.layer_update(layer, patches, y, batch, state)
+        a = layer.preactivation(patches)
+        wanted = rule.layer_update(layer, patches, a, rule.answer(layer, a, state), batch, state)
     for key, each in wanted.items():
         torch.testing.assert_close(given[key], each.view_as(given[key]), rtol=1e-10, atol=1e-13)
 
