@@ -76,7 +76,7 @@ class KoerdingKoenig(Hebb):
             state[TOP_DOWN + layer.name] = (chosen * among[:, None]).to(like.device, like.dtype)
         return state
 
-    def layer_update(self, layer: Layer, x: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
+    def layer_update(self, layer: Layer, x: Tensor, a: Tensor, y: Tensor, batch: Batch, state: State) -> Update:
         """Give minus the change."""
         learning = y * arriving(y, self.inhibition)
         assigned = state.get(TOP_DOWN + layer.name)
