@@ -19,6 +19,8 @@ ROWS = {"step": "Training step", "performance": "Accuracy"}
 PANEL_HEIGHT, AROUND, A_LEGEND_ROW = 42.0, 24.0, 4.0  # millimetres
 IN_A_ROW = 4
 """Names in a row of the legend."""
+A_NAME = 0.06
+"""Height of a control's name, over its panel's."""
 
 
 def matched_rules(
@@ -86,9 +88,14 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, rules: list[str], by: str) -> 
 
 
 def _draw_controls(axes: Axes, controls: pd.DataFrame) -> None:
-    for name, value in zip(controls["name"], controls["value"], strict=True):
+    ordered = controls.sort_values("value")
+    values = ordered["value"].to_numpy(float)
+    for value in values:
         axes.axhline(value, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)))
-        place = {"xycoords": ("axes fraction", "data"), "va": "bottom"}
+    # Where the next line is too near for a name between the two, the name goes below.
+    near = np.diff(values, append=np.inf) < A_NAME * np.ptp(axes.get_ylim())
+    for name, value, below in zip(ordered["name"], values, near, strict=True):
+        place = {"xycoords": ("axes fraction", "data"), "va": "top" if below else "bottom"}
         axes.annotate(name, (0.02, value), fontsize=5.5, color=FAINT, **place)
 
 

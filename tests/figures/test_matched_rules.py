@@ -60,6 +60,16 @@ def test_controls_are_lines_with_their_names():
     assert set(figure.axes[1].lines[-1].get_ydata()) == {0.3}
 
 
+def test_names_of_controls_that_lie_together_are_told_apart():
+    controls = pd.DataFrame({"panel": "IT", "name": ["pixels", "gabor", "noise"], "value": [0.31, 0.3, 50.0]})
+    axes = matched_rules(table(), "r", controls=controls).axes[1]
+    assert {text.get_text(): text.get_va() for text in axes.texts} == {
+        "gabor": "top",
+        "pixels": "bottom",
+        "noise": "bottom",
+    }
+
+
 def test_it_is_saved_with_the_same_bytes(tmp_path):
     matched_rules(table(), "r", tmp_path / "one.pdf")
     matched_rules(table(), "r", tmp_path / "two.pdf")
