@@ -161,7 +161,7 @@ def test_images_that_are_the_same_never_part():
             assert len(one) and len(other)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(2, 6), st.integers(0, 99))
 def test_folds_share_each_class_out_evenly(counts, n_folds, seed):
     classes = np.repeat(np.arange(len(counts)), counts)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rsatoolbox.util.inference_util import t_tests
 
@@ -239,13 +239,11 @@ def p_values(min_size=1):
     return st.lists(st.one_of(st.floats(0, 1), st.just(0.02)), min_size=min_size, max_size=12).map(np.array)
 
 
-@settings(deadline=None)
 @given(p=p_values())
 def test_benjamini_hochberg_is_scipys(p):
     np.testing.assert_allclose(benjamini_hochberg(p), scipy.stats.false_discovery_control(p), atol=1e-15)
 
 
-@settings(deadline=None)
 @given(p=p_values(), level=st.floats(0.001, 0.999))
 def test_holm_rejects_step_by_step(p, level):
     # Holm's procedure as he gives it: the smallest first, each against level / (tests left), until one fails.
@@ -257,7 +255,6 @@ def test_holm_rejects_step_by_step(p, level):
     np.testing.assert_array_equal(holm(p) <= level, rejected)
 
 
-@settings(deadline=None)
 @given(p=p_values(), where=st.integers(0, 12))
 def test_corrections_pass_over_missing_values(p, where):
     with_missing = np.insert(p, min(where, len(p)), np.nan)

@@ -90,7 +90,7 @@ def test_a_presentation_falls_into_one_half_for_all_units():
     assert abs(np.corrcoef(first[known, 0], second[known, 1])[0, 1]) < 0.15
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 9), st.integers(0, 2**32 - 1))
 def test_every_valid_repeat_is_used_once(n_repeats, seed):
     generator = np.random.default_rng(seed)

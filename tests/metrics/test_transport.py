@@ -28,7 +28,7 @@ def best_by_linear_programming(profit, supply):
     return -found.fun
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 40), st.integers(1, 9), st.integers(0, 10_000), st.sampled_from(["real", "ties", "supply"])
 )

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -35,7 +35,6 @@ def held_bytes(each, sizes):
     return sum((p.stop - p.start) * N * sizes[p.output].dtype.itemsize for p in each.pieces)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 9000), min_size=1, max_size=7),
     st.integers(1, 60_000),
@@ -86,7 +85,6 @@ def test_a_slow_disk_or_a_full_one_is_not_spooled_to():
     assert any(each.spooled for each in make_plan(sizes, N, 4 * N * 6000, lambda: known))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=2, max_size=6), st.integers(3000, 20_000))
 def test_no_plan_of_its_kind_is_cheaper_than_the_one_taken(widths, columns):
     sizes = sizes_of(*widths)
