@@ -132,7 +132,8 @@ def test_similarities_of_outputs_are_the_best_that_so_few_units_can_have(stack, 
     task, _ = gaussian(n=300)
     network, rule = stack((6, 3, 2), "linear"), SimilarityMatching()
     state, _ = learn(rule, network, task, 0.1, 400)
-    y = rule.answer(network.layers[0], task.inputs, state).detach()
+    layer = network.layers[0]
+    y = rule.answer(layer, layer.preactivation(task.inputs), state).detach()
     cost = (task.inputs @ task.inputs.T - y @ y.T).square().sum() / 300**2
     assert float(cost) == pytest.approx(sum(each**2 for each in SPECTRUM[3:]), rel=1e-6)
 
@@ -143,7 +144,7 @@ def test_units_settle_and_what_is_probed_answers_so(stack, gaussian):
     network.blocks[0].linear.bias.data += 0.3
     state, _ = learn(rule, network, task, 0.1, 20)
     layer = network.layers[0]
-    y = rule.answer(layer, task.inputs, state).detach()
+    y = rule.answer(layer, layer.preactivation(task.inputs), state).detach()
     still = layer.preactivation(task.inputs).detach() - y @ state[LATERAL + FIRST].T
     assert float(still.abs().max()) < 1e-12
     with torch.no_grad():
