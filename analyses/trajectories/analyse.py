@@ -48,6 +48,7 @@ ALL_V4 = ("macaque V4, ridge", "macaque V4, RSA", "macaque V4, CKA")
 ERRORS = (
     "backprop",
     "feedback_alignment",
+    "direct_feedback_alignment",
     "kolen_pollack",
     "difference_target_propagation",
     "node_perturbation:samples=1",
@@ -58,13 +59,13 @@ ERRORS = (
 ACTIVITY = (
     "backprop",
     "backprop, tanh",
-    "predictive_coding:limit=10,rate=0.2",
+    "predictive_coding:rate=0.2,limit=10",
     "segregated_dendrites, tanh",
     "burstprop",
     "wake_sleep",
+    "boltzmann_restricted",
     "softhebb",
     "krotov_hopfield",
-    "oja",
 )
 FIGURES = {
     "matched": (ALL, ERRORS),
@@ -79,6 +80,8 @@ KEPT = [
     "recording", "region", "layer", "metric", "network", "task", "rule", "seed", "checkpoint",
     "raw", "score", "ceiling", "n_stimuli", "n_units", "participation_ratio", "note",
 ]  # fmt: skip
+GZIP = {"method": "gzip", "mtime": 0}
+"""The same bytes at any time."""
 LABELS = ["recording", "region", "subject", "network", "layer", "metric", "task", "rule"]
 
 
@@ -98,13 +101,13 @@ def main() -> None:
     write(order_in(curves), "order")
     write(parted(curves, accuracy), "dissociation")
     steps, levels, points = matched(scores, accuracy)
-    write(steps, "at_matched_steps")
-    write(levels, "at_matched_accuracy")
+    write(steps, "at_matched_steps", ".csv.gz")
+    write(levels, "at_matched_accuracy", ".csv.gz")
     controls = pd.DataFrame(controls_of(scores))
     for name, (panels, rules) in FIGURES.items():
         shown, beside = (table[table["panel"].isin(panels)] for table in (points, controls))
         shown = shown[shown["rule"].isin(rules)].sort_values(
-            "rule", key=lambda each, of=rules: each.map(of.index)
+            "rule", key=lambda each, of=rules: each.map(of.index), kind="stable"
         )
         ba.figures.matched_rules(shown, f"raw score of {DEEPEST}", HERE / f"{name}.pdf", controls=beside)
 
@@ -113,12 +116,10 @@ def copy_tables(folder: Path) -> None:
     """Copy an experiment's tables, the scores without columns that hold nothing here."""
     name = tomllib.loads((folder / "experiment.toml").read_text())["name"]
     scores = pd.read_csv(folder / "scores.csv")
-    scores[KEPT].to_csv(
-        HERE / f"scores.{name}.csv.gz",
-        index=False,
-        float_format="%.4g",
-        compression={"method": "gzip", "mtime": 0},
-    )
+    # A rule that diverges at every rate of the search has no scores.
+    trained = ~scores["note"].fillna("").str.startswith("failed")
+    file = HERE / f"scores.{name}.csv.gz"
+    scores.loc[trained, KEPT].to_csv(file, index=False, float_format="%.4g", compression=GZIP)
     for table in ("training", "search"):
         new = folder / f"{table}.csv"
         # Further scores of the same runs bring the same tables of training.
@@ -142,9 +143,10 @@ def joined(table: str, ending: str) -> pd.DataFrame:
     return found
 
 
-def write(table: pd.DataFrame, name: str) -> None:
+def write(table: pd.DataFrame, name: str, ending: str = ".csv") -> None:
     """Write a table beside this file, and say what it found."""
-    table.to_csv(HERE / f"{name}.csv", index=False, float_format="%.4g")
+    zipped = GZIP if ending.endswith(".gz") else None
+    table.to_csv(HERE / f"{name}{ending}", index=False, float_format="%.4g", compression=zipped)
     verdicts = table["verdict"].str.partition(":")[0].value_counts()
     print(f"\n{name}: {len(table)} rows\n{verdicts.to_string(header=False)}")
 
@@ -159,7 +161,9 @@ def stages_of(scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
         found = pd.concat(pool.map(_stages, tables), ignore_index=True)
     shown = found[(found["n_stages"] > 0) & (found["layer"].isin([DEEPEST, ""]) | found["layer"].isna())]
     if len(shown):
-        ba.figures.stage_chart(shown, HERE / "stages.pdf")
+        # The rule names its units, and the layer is the same: what is left fits beside the chart.
+        named = shown.drop(columns=["network", "layer"]).replace({"metric": {RIDGE: "ridge"}})
+        ba.figures.stage_chart(named, HERE / "stages.pdf")
     return found
 
 

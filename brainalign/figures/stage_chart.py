@@ -40,7 +40,7 @@ def stage_chart(table: pd.DataFrame, path: str | Path | None = None) -> Figure:
     curves = _by_curve(table)
     if len(curves) > MOST_ROWS:
         raise BrainalignError(f"{len(curves)} curves are more than the {MOST_ROWS} that one figure can show.")
-    names = list(curves)
+    names = [shortened(name, LONGEST_LABEL) for name in curves]
     room = max(map(len, names)) * LABEL_CHARACTER + 3
     height = ROW * len(curves) + AROUND
     with in_style():
@@ -67,7 +67,7 @@ def _by_curve(table: pd.DataFrame) -> dict[str, list[dict]]:
     curves: dict[str, list[dict]] = {}
     for row in table.to_dict("records"):
         name = ", ".join(str(row[label]) for label in differing if row[label])
-        curves.setdefault(shortened(name, LONGEST_LABEL), []).append(row)
+        curves.setdefault(name, []).append(row)
     return curves
 
 

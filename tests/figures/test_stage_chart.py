@@ -26,6 +26,14 @@ def test_bars_dots_and_whiskers_are_the_table():
     assert [text.get_text() for text in axes.texts] == ["no stage: line in steps"]
 
 
+def test_curves_whose_long_names_end_alike_have_rows_of_their_own():
+    ending = "x" * 80
+    table = pd.DataFrame([ROW | {"layer": start + ending} for start in ("a", "b")])
+    axes = stage_chart(table).axes[0]
+    assert [label.get_text()[-9:] for label in axes.get_yticklabels()] == ["x" * 9] * 2
+    assert {float(line.get_ydata()[0]) for line in axes.lines} == {0.0, 1.0}
+
+
 def test_no_interval_no_whisker():
     axes = stage_chart(pd.DataFrame([ROW | {"onset_low": np.nan, "onset_high": np.nan}])).axes[0]
     assert len(axes.lines) == 2
