@@ -11,6 +11,8 @@ from brainalign.tasks.penalised_autoencoding import last_linear_input
 from brainalign.tasks.task import Batch, Task
 
 ALPHAS = np.logspace(-3, 5, 17)
+READ_OUT_ON = 3000
+"""Images at most that a read-out learns from, where features outnumber images and it costs the images' cube."""
 NAN = float("nan")
 
 
@@ -54,8 +56,11 @@ def readout_accuracy(
 
     Ridge regression onto ±1 from what enters the network's last linear map, the penalty chosen by leave-one-out
     (scikit-learn's ``RidgeClassifierCV``). For tasks and rules that do not learn categories by themselves.
+    Where there are more features than images, the first `READ_OUT_ON` images are fitted.
     """
     seen, seen_labels = _features(network, train)
+    if seen.shape[1] > len(seen):
+        seen, seen_labels = seen[:READ_OUT_ON], seen_labels[:READ_OUT_ON]
     if not np.isfinite(seen).all():
         return {"readout_accuracy": NAN}
     new, new_labels = _features(network, test)
@@ -74,6 +79,6 @@ def _features(network: nn.Module, batches: Iterable[Batch]) -> tuple[np.ndarray,
     for batch in batches:
         with last_linear_input(network) as inputs:
             network(batch.inputs)
-        features.append(inputs[-1].flatten(1).double().cpu())
+        features.append(inputs[-1].flatten(1).cpu())
         labels.append(batch.labels)
-    return torch.cat(features).numpy(), torch.cat(labels).cpu().numpy()
+    return torch.cat(features).double().numpy(), torch.cat(labels).cpu().numpy()
