@@ -4,8 +4,8 @@
 
 All 50 000 training images pass each trained network once; a linear read-out learns from what enters the last
 layer, for 50 epochs in batches of 64 by Adam at 1e-3, with a dropout of 0.5 (Journé et al. 2023), and is tested
-on all 10 000 test images. The control is the random start of each seed, shown the same batches so that it has
-their statistics.
+on all 10 000 test images. The control is the random start of each seed, shown the first of the same batches:
+its statistics are those of the last few, as the trained network's are.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from brainalign.tasks import Task, find_task
 from brainalign.tasks.penalised_autoencoding import last_linear_input
 from brainalign.training import Run
 
-NETWORK, TASK, STEPS = "softhebb_net", "classification:cifar10,batch_size=10", 5000
-NOTHING = 1e-30
-"""Rate at which the control learns."""
+TASK, STEPS = "classification:cifar10,batch_size=10", 5000
+NOTHING, CONTROL_STEPS = 1e-30, 500
+"""Rate at which the control learns, and for how long."""
 EPOCHS, BATCH = 50, 64
+EVALUATE_ON = 100
+"""Images that the control's checkpoints are measured on, which nothing here needs."""
 HERE = Path(__file__).parent
 
 
@@ -36,17 +38,24 @@ def main() -> None:
     file = HERE / "softhebb.cifar10.csv"
     rows = pd.read_csv(file).to_dict("records") if file.exists() else []
     chosen = pd.read_csv(HERE / "training.cifar10.csv").query("rule == 'softhebb'")
-    for (seed, rate), _ in chosen.groupby(["seed", "lr"]):
-        for lr in (rate, NOTHING):
+    for (network, seed, rate), _ in chosen.groupby(["network", "seed", "lr"]):
+        for lr, steps in ((rate, STEPS), (NOTHING, CONTROL_STEPS)):
             if any(row["seed"] == seed and row["lr"] == lr for row in rows):
                 continue
             path = folder / f"softhebb_{lr:g}_{seed}"
             if lr == NOTHING:
                 ba.train(
-                    NETWORK, TASK, "softhebb", seed=seed, steps=STEPS, lr=lr, checkpoints=[0, STEPS], out=path
+                    network,
+                    TASK,
+                    "softhebb",
+                    seed=int(seed),
+                    steps=steps,
+                    lr=lr,
+                    checkpoints=[0, steps],
+                    evaluate_on=EVALUATE_ON,
+                    out=path,
                 )
-            network = Run.open(path).load(STEPS)
-            accuracy = read_out(network, find_task(TASK), int(seed))
+            accuracy = read_out(Run.open(path).load(steps), find_task(TASK), int(seed))
             rows.append({"seed": seed, "lr": lr, "trained": lr != NOTHING, "accuracy": accuracy})
             pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g")
             print(rows[-1], flush=True)

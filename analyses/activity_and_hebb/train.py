@@ -29,6 +29,8 @@ FACTORS = (0.1, 0.32, 1.0, 3.2)
 """Learning rates that are tried, over the rule's own."""
 SEEDS = range(3)
 CHECKPOINTS = 8
+EVALUATE_ON = 2000
+"""Images that a checkpoint is measured on."""
 HERE = Path(__file__).parent
 
 
@@ -46,12 +48,15 @@ class Setting:
         Images of a batch; 128 unless given.
     rule
         The rule, unless the row is named after it.
+    search_on
+        Images that a rate of the search is judged on, if not as many as `brainalign.train` takes by itself.
     """
 
     network: str
     steps: int
     batch_size: int | None = None
     rule: str = ""
+    search_on: int | None = None
 
 
 MNIST = Setting("mlp:hidden=256", steps=938)
@@ -71,6 +76,7 @@ SETTINGS = {
             "almeida_pineda",
             "boltzmann",
             "stdp",
+            "stdp_pairs",
             "segregated_dendrites",
             "dendritic_microcircuit",
             "burstprop",
@@ -94,8 +100,10 @@ SETTINGS = {
         "backprop, small": replace(SMALL, rule="backprop"),
         "equilibrium_propagation:variant=symmetric": SMALL,
         "equilibrium_propagation:variant=one_sided": SMALL,
-        # As published: each image once.
-        "softhebb": Setting("softhebb_net", steps=5000, batch_size=10),
+        # As published, each image once, but for the width: that of the paper is 96-384-1536.
+        "softhebb": Setting(
+            "softhebb_net:channels=48-192-768", steps=5000, batch_size=10, search_on=EVALUATE_ON
+        ),
     },
 }
 
@@ -136,6 +144,7 @@ def of_row(name: str, images: str, out: Path) -> tuple[pd.DataFrame, pd.DataFram
         rates=[float(f"{own * factor:.3g}") for factor in FACTORS],
         seed=100,
         steps=setting.steps // 4,
+        evaluate_on=setting.search_on,
         out=out / "search" / name,
         progress=False,
     )
@@ -149,7 +158,7 @@ def of_row(name: str, images: str, out: Path) -> tuple[pd.DataFrame, pd.DataFram
                     steps=setting.steps,
                     lr=lr,
                     checkpoints=CHECKPOINTS,
-                    evaluate_on=2000,
+                    evaluate_on=EVALUATE_ON,
                     out=out / f"{name}_{lr:g}_{seed}",
                     progress=False,
                 )

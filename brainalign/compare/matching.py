@@ -11,7 +11,8 @@ from jaxtyping import Float
 from brainalign.compare.comparison import Outcome, mean_over_splits
 from brainalign.compare.held_out import HeldOutUnits, median_over_units, outcome_over_folds
 from brainalign.compare.resampling import Resamples, weighted_correlation
-from brainalign.errors import NeedsError
+from brainalign.compare.splits import Split, halves, labels, stimulus_folds
+from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics.matching import Pairs
 from brainalign.metrics.metric import Metric
 from brainalign.probing import Representation
@@ -30,11 +31,12 @@ POOLS: dict[str, Callable[[Array], Array]] = {
 class Matching:
     """A region's units, to be matched with single units of layers on some stimuli and compared on others.
 
-    The splits and the reliable units are those of predictivity. The interval is Nadeau and Bengio's, from the
-    variance between splits (`Resamples.variance`): a matching jumps as stimuli come and go, and the bootstrap
-    of the test sets, which holds it fixed, found 8 % of equal networks different, and 18 % where units are
-    shared. The ceiling is the square root of the units' reliability: the median where the units' correlations
-    are taken together by the median, the mean of the roots where by the mean.
+    The splits and the reliable units are those of predictivity. A matching jumps as stimuli come and go, and
+    the bootstrap of the test sets, which holds it fixed, found 8 % of equal networks different, and 18 % where
+    units are shared. The interval comes from the variance between splits instead (Nadeau and Bengio's), and
+    where units are shared from that between halves of the stimuli, each cross-validated by itself
+    (`Resamples.variance`). The ceiling is the square root of the units' reliability: the median where the
+    units' correlations are taken together by the median, the mean of the roots where by the mean.
     """
 
     def __init__(
@@ -50,7 +52,11 @@ class Matching:
         self._units = HeldOutUnits(responses, owner, n_resamples, seed, metadata)
         self.facts = self._units.facts
         splits = [(fold.train, fold.test) for fold in self._units.folds]
-        self.resamples = Resamples.test_sets(splits, len(self.facts.stimuli))
+        generator = np.random.default_rng(seed)
+        groups = labels(metadata, "image", self.facts.stimuli)
+        n_halvings = self._matcher.halvings if n_resamples else 0
+        found, self._folds = halved(len(self.facts.stimuli), n_halvings, generator, groups)
+        self.resamples = Resamples.test_sets(splits, len(self.facts.stimuli), found)
         reliability = self._units.reliability
         if self._matcher.pool == "mean" and reliability is not None:
             self.facts = replace(self.facts, ceiling=float(np.sqrt(reliability).mean()))
@@ -79,6 +85,13 @@ class Matching:
         # All splits first, then each alone.
         scoring = np.column_stack([values, np.where(np.eye(len(folds), dtype=bool), values, np.nan)])
         choosing = np.repeat(chosen_by[:, None], scoring.shape[1], axis=1)
+        for of_half in self._folds:
+            own = pool(np.array([self._correlations(features, train, test) for train, test in of_half]))
+            others = (own.sum() - own) / (len(own) - 1)
+            scoring, choosing = (
+                np.column_stack([table, np.pad(new, (0, len(folds) - len(new)), constant_values=np.nan)])
+                for table, new in ((scoring, own), (choosing, others))
+            )
         outcome = outcome_over_folds(choosing, scoring, self._details(mean_over_splits(per_unit)))
         n_alone = len(self._units.patterns.units) - n_units
         if n_alone > 0 and self._matcher.pool == "median":
@@ -101,6 +114,30 @@ class Matching:
                 "explained": np.sign(correlation) * correlation**2 / reliability,
             }
         return pd.DataFrame(table)
+
+
+def halved(
+    n_stimuli: int, n_halvings: int, generator: np.random.Generator, groups: Array | None
+) -> tuple[list[Split], list[list[Split]]]:
+    """Halve the stimuli at random, and part each half into folds of training and test rows.
+
+    Both empty where halves hold too few stimuli, or too few images, to be parted.
+    """
+    try:
+        found = halves(n_stimuli, n_halvings, generator, groups)
+        parts = [
+            [
+                (half[train], half[test])
+                for train, test in stimulus_folds(
+                    len(half), generator, None if groups is None else groups[half]
+                )
+            ]
+            for pair in found
+            for half in pair
+        ]
+    except ResponsesError:
+        return [], []
+    return found, parts
 
 
 def paired_correlation(

@@ -36,6 +36,8 @@ class Resamples:
         Whether values compare pairs of stimuli, as RDMs and Gram matrices do. See `variance`.
     of_splits
         Whether the samples are no bootstrap samples but the test sets of the splits themselves. See `variance`.
+    n_halvings
+        How often the stimuli were halved; the last samples are then these halves, two and two. See `variance`.
     """
 
     stimuli: Int[Array, "resample stimulus"]
@@ -43,14 +45,21 @@ class Resamples:
     fit_share: float = 0.0
     of_pairs: bool = False
     of_splits: bool = False
+    n_halvings: int = 0
 
     @classmethod
-    def test_sets(cls, splits: Sequence[tuple[Array, Array]], n_stimuli: int) -> "Resamples":
-        """Take the test sets of splits, each a pair of training and test rows, for the samples."""
-        counts = np.zeros((len(splits), n_stimuli), dtype=np.int64)
-        for row, (_, test) in zip(counts, splits, strict=True):
-            row[test] = 1
-        return cls(counts, None, fit_share(splits), of_splits=True)
+    def test_sets(
+        cls,
+        splits: Sequence[tuple[Array, Array]],
+        n_stimuli: int,
+        halves: Sequence[tuple[Array, Array]] = (),
+    ) -> "Resamples":
+        """Take for the samples the test sets of splits, each a pair of training and test rows, then halves."""
+        samples = [test for _, test in splits] + [half for pair in halves for half in pair]
+        counts = np.zeros((len(samples), n_stimuli), dtype=np.int64)
+        for row, sample in zip(counts, samples, strict=True):
+            row[sample] = 1
+        return cls(counts, None, fit_share(splits), of_splits=True, n_halvings=len(halves))
 
     @classmethod
     def draw(
@@ -84,7 +93,7 @@ class Resamples:
     def unit(self) -> str:
         """Name what is resampled."""
         if self.of_splits:
-            return "splits of the stimuli"
+            return "splits and halves of the stimuli" if self.n_halvings else "splits of the stimuli"
         return "stimuli" if self.subjects is None else "stimuli and subjects"
 
     def variance(self, replicates: Float[Array, "kind resample"]) -> tuple[float, float]:
@@ -107,7 +116,11 @@ class Resamples:
         samples more than there are stimuli; with fewer nothing is left out, and intervals are wider.
 
         Splits (`of_splits`): (1/J + n₂/n₁) times the variance between J splits, with J − 1 degrees of freedom:
-        Nadeau and Bengio's corrected resampled t-test.
+        Nadeau and Bengio's corrected resampled t-test. With halves of the stimuli (`n_halvings`) their share
+        n₂/n₁, a guess of how much splits have in common, is replaced by what is seen: the value of one half
+        differs from that of the other by twice the variance that half as many stimuli leave, and all of them
+        leave half of that. A quarter of the mean squared difference, then, and 1/J of the variance between
+        splits; degrees of freedom by Welch and Satterthwaite.
 
         A sample in which the value is undefined, as it drew too few different stimuli, is left out, and none
         is drawn in its place: the others stay the same for all layers and networks. With ten stimuli or more
@@ -119,6 +132,8 @@ class Resamples:
         J Am Stat Assoc 109:991.
         """
         n_stimuli = self.stimuli.shape[1]
+        if self.n_halvings:
+            return self._variance_of_halves(replicates[0])
         spread = np.array([_variance(of_kind[np.isfinite(of_kind)]) for of_kind in replicates])
         if self.of_splits:
             n_splits = int(np.isfinite(replicates[0]).sum())
@@ -140,6 +155,22 @@ class Resamples:
         floored = max(combined, by_subjects * subjects, by_stimuli * stimuli)
         parts = [(by_subjects * subjects, n_subjects - 1.0), (by_stimuli * stimuli, n_stimuli - 1.0)]
         return float((1 + self.fit_share) * min(floored, both)), welch_satterthwaite(parts)
+
+    def _variance_of_halves(self, replicates: Float[Array, " sample"]) -> tuple[float, float]:
+        n_splits = len(replicates) - 2 * self.n_halvings
+        between = replicates[:n_splits][np.isfinite(replicates[:n_splits])]
+        halves = replicates[n_splits:].reshape(-1, 2)
+        differences = np.diff(halves[np.isfinite(halves).all(axis=1)])
+        if not len(differences):
+            return float("nan"), 1.0
+        # Halvings of the same stimuli tell no more than these stimuli do.
+        dof = 1 / (1 / len(differences) + 1 / (self.stimuli.shape[1] - 1))
+        n_splits = len(between)
+        parts = [
+            (float(np.mean(differences**2)) / 4, dof),
+            (_variance(between) / max(n_splits, 1), max(n_splits - 1.0, 1.0)),
+        ]
+        return sum(variance for variance, _ in parts), welch_satterthwaite(parts)
 
     @cached_property
     def _counts_basis(self) -> Float[Array, "resample stimulus"]:

@@ -91,6 +91,39 @@ def halves(
     return found
 
 
+def stimulus_folds(
+    n_stimuli: int, generator: np.random.Generator, groups: np.ndarray | None = None
+) -> list[Split]:
+    """Part stimuli at random into folds of nearly one size: training and test rows for each.
+
+    Two folds for fewer than 12 stimuli, three for fewer than 24, four for fewer than 40, else five. Stimuli
+    of one group stay together, and count once.
+
+    Raises
+    ------
+    ResponsesError
+        Groups so few or so large that a fold, or what is left beside it, holds fewer than four stimuli.
+
+    Examples
+    --------
+    >>> [len(test) for _, test in stimulus_folds(92, np.random.default_rng(0))]
+    [19, 19, 18, 18, 18]
+    """
+    _, group = np.unique(np.arange(n_stimuli) if groups is None else groups, return_inverse=True)
+    n_groups = int(group.max()) + 1
+    n_folds = 2 + sum(n_groups >= enough for enough in (12, 24, 40))
+    fold = generator.permutation(np.arange(n_groups) % n_folds)[group]
+    folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
+    smallest = min(len(part) for split in folds for part in split)
+    if smallest < FEWEST:
+        raise ResponsesError(
+            f"{n_stimuli} stimuli that show {n_groups} images leave a fold of {smallest}; weights are fitted "
+            f"and judged on {FEWEST} stimuli at least. Give images that differ different names in the "
+            "column 'image' of the metadata, or use rsa."
+        )
+    return folds
+
+
 def labels(metadata: pd.DataFrame | None, column: str, stimuli: Sequence[str]) -> np.ndarray | None:
     """Give what a column of the stimuli's metadata, where there is one, says of each stimulus.
 

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 
 from brainalign.compare.comparison import Outcome, mean_over_splits
 from brainalign.compare.rdm_comparison import RdmComparison, rdms_on
-from brainalign.compare.splits import FEWEST, Split, labels
+from brainalign.compare.resampling import fit_share
+from brainalign.compare.splits import labels, stimulus_folds
 from brainalign.errors import ResponsesError
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.noise_ceiling import MIN_SUBJECTS, noise_ceiling
@@ -35,9 +36,10 @@ class WeightedRsa(RdmComparison):
     layers.
 
     In the bootstrap the pairs and subjects that are held out are resampled within their folds, as in
-    linear predictivity: weights and folds stay, so the variance of the fit itself is left out, and there is
-    none of the choice of folds to be taken off (Schütt et al. 2023 draw folds anew in each sample, and
-    correct for that). It costs one weighted comparator per fold, subject and sample, and no fit.
+    linear predictivity: weights and folds stay, and the variance of the fit itself is allowed for by Nadeau
+    and Bengio's share (`Resamples.variance`). There is none of the choice of folds to be taken off (Schütt et
+    al. 2023 draw folds anew in each sample, and correct for that). It costs one weighted comparator per fold,
+    subject and sample, and no fit.
     """
 
     joint = True
@@ -58,6 +60,7 @@ class WeightedRsa(RdmComparison):
         groups = labels(metadata, "image", stimuli)
         partitions = [stimulus_folds(len(stimuli), generator, groups) for _ in range(N_PARTITIONS)]
         self._folds = [fold for folds in partitions for fold in folds]
+        self.resamples = replace(self.resamples, fit_share=fit_share(self._folds))
         if len(self._subjects) >= MIN_SUBJECTS:
             ceilings = [
                 noise_ceiling(rdms_on(self._rdms, test), metric.kernel.comparator) for _, test in self._folds
@@ -123,39 +126,6 @@ class WeightedRsa(RdmComparison):
             share = self.resamples.subjects / len(self._subjects)
             means[1:1] = [np.einsum("rs,rs->r", by_stimuli, share), share @ observed]
         return np.concatenate(means)
-
-
-def stimulus_folds(
-    n_stimuli: int, generator: np.random.Generator, groups: np.ndarray | None = None
-) -> list[Split]:
-    """Part stimuli at random into folds of nearly one size: training and test rows for each.
-
-    Two folds for fewer than 12 stimuli, three for fewer than 24, four for fewer than 40, else five. Stimuli
-    of one group stay together, and count once.
-
-    Raises
-    ------
-    ResponsesError
-        Groups so few or so large that a fold, or what is left beside it, holds fewer than four stimuli.
-
-    Examples
-    --------
-    >>> [len(test) for _, test in stimulus_folds(92, np.random.default_rng(0))]
-    [19, 19, 18, 18, 18]
-    """
-    _, group = np.unique(np.arange(n_stimuli) if groups is None else groups, return_inverse=True)
-    n_groups = int(group.max()) + 1
-    n_folds = 2 + sum(n_groups >= enough for enough in (12, 24, 40))
-    fold = generator.permutation(np.arange(n_groups) % n_folds)[group]
-    folds = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)]
-    smallest = min(len(part) for split in folds for part in split)
-    if smallest < FEWEST:
-        raise ResponsesError(
-            f"{n_stimuli} stimuli that show {n_groups} images leave a fold of {smallest}; weights are fitted "
-            f"and judged on {FEWEST} stimuli at least. Give images that differ different names in the "
-            "column 'image' of the metadata, or use rsa."
-        )
-    return folds
 
 
 def _weight_table(

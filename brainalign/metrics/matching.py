@@ -18,8 +18,8 @@ Array = np.ndarray
 BLOCK = 2048
 """Network units that are correlated with the region's at a time."""
 
-MOST_PAIRS = 20_000_000
-"""Pairs of units for which soft matching holds all correlations in memory (160 MB) and solves in a minute."""
+MOST_PAIRS = 5_000_000
+"""Pairs of units for which a soft matching is solved in seconds; a layer takes 120 of them."""
 
 CONSTANT = 1e-12
 """Share of a unit's largest answer under which its differences between stimuli are rounding."""
@@ -45,10 +45,21 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Matcher:
-    """A way to match units, and how their correlations are taken together over the region's units."""
+    """A way to match units, and how their correlations are taken together over the region's units.
+
+    Parameters
+    ----------
+    match
+        Takes features, rows and the region's responses to the stimuli of these rows.
+    pool
+        What of the units' correlations is the value.
+    halvings
+        How often stimuli are halved for the interval, where the variance between splits does not tell enough.
+    """
 
     match: Callable[[Array, Array, Array], Pairs]
     pool: Literal["median", "mean"]
+    halvings: int = 0
 
 
 def one_to_one_pairs(features: Array, rows: Array, responses: Float[Array, "train unit"]) -> Pairs:
@@ -169,7 +180,7 @@ def soft_matching() -> Metric:
     return Metric(
         name="soft_matching",
         family="matching",
-        kernel=Matcher(soft_pairs, "mean"),
+        kernel=Matcher(soft_pairs, "mean", halvings=10),
         needs=frozenset({"gram", "features", "responses"}),
         range=(-1.0, 1.0),
         symmetric=True,

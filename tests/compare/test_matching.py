@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
 from brainalign.compare.matching import Matching, paired_correlation
-from brainalign.compare.splits import commitment_split, train_test_splits
+from brainalign.compare.splits import commitment_split, halves, stimulus_folds, train_test_splits
 from brainalign.data.responses import make_responses
 from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics import find_metric, matching
@@ -34,7 +34,7 @@ def layer(x, name="layer"):
 
 def matched(values, metric="one_to_one", n_resamples=20, seed=0, metadata=None):
     dims = ("stimulus", "unit", "repeat")[: values.ndim]
-    region = make_responses(values, IDS, region="V4", subject="m", dims=dims)
+    region = make_responses(values, IDS[: len(values)], region="V4", subject="m", dims=dims)
     return Matching(find_metric(metric), region, "Region 'V4' of 'test'", n_resamples, seed, metadata)
 
 
@@ -80,19 +80,46 @@ def test_value_is_the_mean_over_splits_of_a_fit_elsewhere(metric, p):
         assert outcome.details["r"].mean() == pytest.approx(outcome.raw, abs=1e-7)
 
 
-@pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])
-def test_the_interval_is_nadeau_and_bengios(metric):
+def test_the_interval_of_assignments_is_nadeau_and_bengios():
     x, y = features(), responses()
-    compared = matched(y, metric)
+    compared = matched(y)
     outcome = compared.outcomes([layer(x)])[0]
     splits = train_test_splits(N)
-    values = [naive(metric, x, y, train, test) for train, test in splits]
+    values = [naive("one_to_one", x, y, train, test) for train, test in splits]
     assert outcome.raw == pytest.approx(np.mean(values), abs=1e-7)
     np.testing.assert_allclose(outcome.replicates[0], values, atol=1e-7)
     train, test = splits[0]
     expected = (1 / len(splits) + len(test) / len(train)) * np.var(values, ddof=1)
     assert compared.resamples.variance(outcome.replicates) == (pytest.approx(expected, rel=1e-4), 9.0)
     assert compared.resamples.unit == "splits of the stimuli"
+
+
+def test_the_interval_of_shared_units_is_that_of_halves():
+    x, y = features(), responses()
+    compared = matched(y, "soft_matching")
+    outcome = compared.outcomes([layer(x)])[0]
+    generator = np.random.default_rng(0)
+    of_splits = [naive("soft_matching", x, y, train, test) for train, test in train_test_splits(N)]
+    of_halves, choosing = [], []
+    for half in [half for pair in halves(N, 10, generator) for half in pair]:
+        folds = stimulus_folds(len(half), generator)
+        own = [naive("soft_matching", x, y, half[train], half[test]) for train, test in folds]
+        of_halves.append(np.mean(own))
+        choosing.append([np.mean(own[:k] + own[k + 1 :]) for k in range(len(own))])
+    np.testing.assert_allclose(outcome.replicates[0], of_splits + of_halves, atol=1e-7)
+    np.testing.assert_allclose(outcome.choosing[: len(choosing[0]), 11:].T, choosing, atol=1e-7)
+    differences = np.subtract(of_halves[::2], of_halves[1::2])
+    expected = np.mean(differences**2) / 4 + np.var(of_splits, ddof=1) / 10
+    variance, dof = compared.resamples.variance(outcome.replicates)
+    assert variance == pytest.approx(expected, rel=1e-4)
+    assert 9 <= dof <= 20
+    assert compared.resamples.unit == "splits and halves of the stimuli"
+
+
+def test_without_intervals_or_with_few_stimuli_nothing_is_halved():
+    y = responses()
+    assert matched(y, "soft_matching", n_resamples=0).resamples.n_halvings == 0
+    assert matched(y[:14], "soft_matching").resamples.n_halvings == 0
 
 
 @pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])

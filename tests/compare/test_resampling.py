@@ -18,7 +18,7 @@ from brainalign.compare.resampling import (
     weighted_correlation,
     welch_satterthwaite,
 )
-from brainalign.compare.splits import train_test_splits
+from brainalign.compare.splits import halves, train_test_splits
 from brainalign.errors import BrainalignError
 
 
@@ -124,6 +124,24 @@ def test_variance_of_a_mean_is_that_of_statistics():
     variance, dof = drawn.variance(replicates[None])
     assert variance == pytest.approx(values.var(ddof=1) / 60, rel=0.03)
     assert dof == 59
+
+
+def test_variance_of_a_mean_by_halves_is_that_of_statistics():
+    """Two disjoint halves' means differ by 4 s²/n in mean square; splits that agree add nothing."""
+    values, generator = np.random.default_rng(5).gamma(2.0, size=60), np.random.default_rng(6)
+    pairs = halves(60, 5000, generator)
+    drawn = Resamples.test_sets([(np.arange(54), np.arange(54, 60))] * 3, 60, pairs)
+    of_halves = [values[half].mean() for pair in pairs for half in pair]
+    variance, dof = drawn.variance(np.array([[0.1, 0.1, 0.1, *of_halves]]))
+    assert variance == pytest.approx(values.var(ddof=1) / 60, rel=0.04)
+    assert dof == pytest.approx(1 / (1 / 5000 + 1 / 59))
+    spread = np.array([[0.1, 0.2, 0.3, *of_halves]])
+    assert drawn.variance(spread)[0] == pytest.approx(variance + 0.01 / 3)
+
+
+def test_halves_without_a_value_have_no_variance():
+    drawn = Resamples.test_sets([(np.arange(6), np.arange(6, 8))] * 2, 8, [(np.arange(4), np.arange(4, 8))])
+    assert np.isnan(drawn.variance(np.array([[0.1, 0.2, np.nan, 0.3]]))[0])
 
 
 def naive_dual(both, subjects, stimuli, n_subjects, n_stimuli):

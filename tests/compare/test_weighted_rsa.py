@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 from brainalign.compare.rdm_comparison import RdmComparison
-from brainalign.compare.splits import labels
-from brainalign.compare.weighted_rsa import N_PARTITIONS, WeightedRsa, stimulus_folds
+from brainalign.compare.splits import labels, stimulus_folds
+from brainalign.compare.weighted_rsa import N_PARTITIONS, WeightedRsa
 from brainalign.data.responses import make_rdms, make_responses
 from brainalign.errors import ResponsesError
 from brainalign.metrics import find_metric
