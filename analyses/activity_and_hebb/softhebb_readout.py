@@ -3,9 +3,10 @@
 ``python analyses/activity_and_hebb/softhebb_readout.py --out runs``, after ``train.py cifar10 --out runs``
 
 All 50 000 training images pass each trained network once; a linear read-out learns from what enters the last
-layer, for 50 epochs in batches of 64 by Adam at 1e-3, with a dropout of 0.5 (Journé et al. 2023), and is tested
-on all 10 000 test images. The control is the random start of each seed, shown the first of the same batches:
-its statistics are those of the last few, as the trained network's are.
+layer, for 50 epochs in batches of 64 by Adam, with a dropout of 0.5 and a rate of 1e-3 that is halved seven
+times (Journé et al. 2023, and github.com/NeuromorphicComputing/SoftHebb), and is tested on all 10 000 test
+images. The control is the random start of each seed, shown the first of the same batches: its statistics are
+those of the last few, as the trained network's are.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from brainalign.training import Run
 TASK, STEPS = "classification:cifar10,batch_size=10", 5000
 NOTHING, CONTROL_STEPS = 1e-30, 500
 """Rate at which the control learns, and for how long."""
-EPOCHS, BATCH = 50, 64
+EPOCHS, BATCH, HALVED = 50, 64, (10, 17, 25, 30, 35, 40, 45)
+"""Epochs of the read-out, its batches, and the epochs at which its rate is halved."""
 EVALUATE_ON = 100
 """Images that the control's checkpoints are measured on, which nothing here needs."""
 HERE = Path(__file__).parent
@@ -68,12 +70,14 @@ def read_out(network: nn.Module, task: Task, seed: int) -> float:
     torch.manual_seed(seed)
     head = nn.Linear(seen.shape[1], len(task.categories))
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, HALVED, gamma=0.5)
     for _ in range(EPOCHS):
         for chosen in torch.randperm(len(seen)).split(BATCH):
             optimizer.zero_grad()
             outputs = head(nn.functional.dropout(seen[chosen].float(), 0.5))
             nn.functional.cross_entropy(outputs, seen_labels[chosen]).backward()
             optimizer.step()
+        schedule.step()
     with torch.no_grad():
         right = [head(part.float()).argmax(1) for part in new.split(1000)]
     return float((torch.cat(right) == new_labels).float().mean())
