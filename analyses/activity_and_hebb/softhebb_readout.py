@@ -42,7 +42,7 @@ def main() -> None:
     chosen = pd.read_csv(HERE / "training.cifar10.csv").query("rule == 'softhebb'")
     for (network, seed, rate), _ in chosen.groupby(["network", "seed", "lr"]):
         for lr, steps in ((rate, STEPS), (NOTHING, CONTROL_STEPS)):
-            if any(row["seed"] == seed and row["lr"] == lr for row in rows):
+            if any((row["network"], row["seed"], row["lr"]) == (network, seed, lr) for row in rows):
                 continue
             path = folder / f"softhebb_{lr:g}_{seed}"
             if lr == NOTHING:
@@ -58,7 +58,9 @@ def main() -> None:
                     out=path,
                 )
             accuracy = read_out(Run.open(path).load(steps), find_task(TASK), int(seed))
-            rows.append({"seed": seed, "lr": lr, "trained": lr != NOTHING, "accuracy": accuracy})
+            rows.append(
+                {"network": network, "seed": seed, "lr": lr, "trained": lr != NOTHING, "accuracy": accuracy}
+            )
             pd.DataFrame(rows).to_csv(file, index=False, float_format="%.6g")
             print(rows[-1], flush=True)
 

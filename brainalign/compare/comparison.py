@@ -25,7 +25,7 @@ class Outcome:
     spread
         Standard deviation over splits or subjects: descriptive, no standard error.
     replicates
-        The value in each bootstrap sample, shape (kind, resample); see `Resamples`.
+        The value in each bootstrap sample, or part of the stimuli, shape (kind, resample); see `Resamples`.
     choosing
         For each split the value on the stimuli by which a layer is chosen: on all of them first,
         then in each bootstrap sample of each kind.

@@ -123,7 +123,7 @@ def single_blocks(
     n_outcomes = 1 if getattr(family, "joint", False) else len(layers)
     for name, units in groups.items():
         try:
-            comparison = family(metric, responses.isel(unit=units), f"Group {name!r}", 2, seed, metadata)
+            comparison = family(metric, responses.isel(unit=units), f"Group {name!r}", 0, seed, metadata)
         except (NeedsError, ResponsesError) as error:
             yield Block([0], [str(error)], partial(_nothing, n_outcomes))
             continue

@@ -35,8 +35,9 @@ class Matching:
     the bootstrap of the test sets, which holds it fixed, found 8 % of equal networks different, and 18 % where
     units are shared. The interval comes from the variance between splits instead (Nadeau and Bengio's), and
     where units are shared from that between halves of the stimuli, each cross-validated by itself
-    (`Resamples.variance`). The ceiling is the square root of the units' reliability: the median where the
-    units' correlations are taken together by the median, the mean of the roots where by the mean.
+    (`Resamples.variance`), which takes 16 stimuli; of fewer, splits alone tell. The ceiling is the square root
+    of the units' reliability: the median where the units' correlations are taken together by the median, the
+    mean of the roots where by the mean.
     """
 
     def __init__(
@@ -51,12 +52,18 @@ class Matching:
         self._name, self._matcher = metric.name, metric.kernel
         self._units = HeldOutUnits(responses, owner, n_resamples, seed, metadata)
         self.facts = self._units.facts
-        splits = [(fold.train, fold.test) for fold in self._units.folds]
-        generator = np.random.default_rng(seed)
-        groups = labels(metadata, "image", self.facts.stimuli)
-        n_halvings = self._matcher.halvings if n_resamples else 0
-        found, self._folds = halved(len(self.facts.stimuli), n_halvings, generator, groups)
-        self.resamples = Resamples.test_sets(splits, len(self.facts.stimuli), found)
+        self.resamples, self._folds = self._units.resamples, []
+        if n_resamples:
+            splits = [(fold.train, fold.test) for fold in self._units.folds]
+            groups = labels(metadata, "image", self.facts.stimuli)
+            n_stimuli = len(self.facts.stimuli)
+            found, self._folds = halved(n_stimuli, self._matcher.halvings, np.random.default_rng(seed), groups)
+            self.resamples = Resamples.test_sets(splits, n_stimuli, found)
+            if len(found) < self._matcher.halvings:
+                note = (
+                    f"{len(found)} of {self._matcher.halvings} halvings leave enough stimuli for the interval"
+                )
+                self.facts = replace(self.facts, notes=(*self.facts.notes, note))
         reliability = self._units.reliability
         if self._matcher.pool == "mean" and reliability is not None:
             self.facts = replace(self.facts, ceiling=float(np.sqrt(reliability).mean()))
@@ -82,17 +89,19 @@ class Matching:
         chosen_by = pool(np.array([self._correlations(features, fold.fit, fold.choose) for fold in folds]))
         per_unit = np.array([self._correlations(features, fold.train, fold.test) for fold in folds])
         values = pool(per_unit)
-        # All splits first, then each alone.
-        scoring = np.column_stack([values, np.where(np.eye(len(folds), dtype=bool), values, np.nan)])
-        choosing = np.repeat(chosen_by[:, None], scoring.shape[1], axis=1)
+        # All splits first, then each alone, then the folds of each half.
+        scoring, choosing = [values], [chosen_by]
+        if self.resamples.of_splits:
+            scoring += list(np.where(np.eye(len(folds), dtype=bool), values, np.nan))
+            choosing += [chosen_by] * len(folds)
         for of_half in self._folds:
             own = pool(np.array([self._correlations(features, train, test) for train, test in of_half]))
-            others = (own.sum() - own) / (len(own) - 1)
-            scoring, choosing = (
-                np.column_stack([table, np.pad(new, (0, len(folds) - len(new)), constant_values=np.nan)])
-                for table, new in ((scoring, own), (choosing, others))
-            )
-        outcome = outcome_over_folds(choosing, scoring, self._details(mean_over_splits(per_unit)))
+            others = mean_over_splits(np.where(np.eye(len(own), dtype=bool), np.nan, own[:, None]))
+            scoring.append(np.pad(own, (0, len(folds) - len(own)), constant_values=np.nan))
+            choosing.append(np.pad(others, (0, len(folds) - len(own)), constant_values=np.nan))
+        outcome = outcome_over_folds(
+            np.column_stack(choosing), np.column_stack(scoring), self._details(mean_over_splits(per_unit))
+        )
         n_alone = len(self._units.patterns.units) - n_units
         if n_alone > 0 and self._matcher.pool == "median":
             note = f"the layer has {n_units} units: {n_alone} of the region without partner count as r = 0"
@@ -121,23 +130,22 @@ def halved(
 ) -> tuple[list[Split], list[list[Split]]]:
     """Halve the stimuli at random, and part each half into folds of training and test rows.
 
-    Both empty where halves hold too few stimuli, or too few images, to be parted.
+    Halvings whose halves hold too few stimuli, or too few images, to be parted are left out.
     """
-    try:
-        found = halves(n_stimuli, n_halvings, generator, groups)
-        parts = [
-            [
-                (half[train], half[test])
-                for train, test in stimulus_folds(
-                    len(half), generator, None if groups is None else groups[half]
-                )
+    found: list[Split] = []
+    folds: list[list[Split]] = []
+    for _ in range(n_halvings):
+        try:
+            (pair,) = halves(n_stimuli, 1, generator, groups)
+            parted = [
+                (half, stimulus_folds(len(half), generator, None if groups is None else groups[half]))
+                for half in pair
             ]
-            for pair in found
-            for half in pair
-        ]
-    except ResponsesError:
-        return [], []
-    return found, parts
+        except ResponsesError:
+            continue
+        found.append(pair)
+        folds += [[(half[train], half[test]) for train, test in of_half] for half, of_half in parted]
+    return found, folds
 
 
 def paired_correlation(

@@ -22,7 +22,7 @@ from brainalign.probing import Representation
 
 Array = np.ndarray
 
-FEWEST_RESAMPLES = 2
+NO_RESAMPLES = 0
 """The test takes values, and no intervals."""
 
 TIE = 1e-10
@@ -93,7 +93,7 @@ def permutation_test(
     if n_permutations < 19:
         raise BrainalignError(f"{n_permutations} permutations give no p value of .05; ask for 1000 or so.")
     shown = load_recording(recording) if isinstance(recording, str) else recording
-    problem = make_problems(shown.only(region), [find_metric(metric)], FEWEST_RESAMPLES, seed)[0]
+    problem = make_problems(shown.only(region), [find_metric(metric)], NO_RESAMPLES, seed)[0]
     comparison = problem.comparison
     if comparison is None:
         raise NeedsError(f"{problem.unmet}.")

@@ -107,8 +107,9 @@ class Resamples:
 
         Held-out predictions (`fit_share`): times 1 + n₂/n₁. Resampling the n₂ test stimuli leaves out that
         other n₁ training stimuli would have been fitted otherwise; Nadeau & Bengio (2003) add that share to
-        their variance between splits. In simulations at 200 stimuli the replicates alone have 0.83–0.93 of
-        the true variance, and with it 0.92–1.04.
+        their variance between splits. In simulations of predictivity at 200 stimuli the replicates alone have
+        0.83–0.93 of the true variance, and with it 0.92–1.04. Of the dual bootstrap only the stimuli's part has
+        it: fitting on other subjects is not held out from it.
 
         Pairs (`of_pairs`), over stimuli alone: what is peculiar to a pair of stimuli is in the replicates
         three times, for its weight m_i m_j varies with m_i, with m_j and with both. Their last part, which is
@@ -153,8 +154,9 @@ class Resamples:
             - by_subjects * by_stimuli * (both - subjects - stimuli)
         )
         floored = max(combined, by_subjects * subjects, by_stimuli * stimuli)
-        parts = [(by_subjects * subjects, n_subjects - 1.0), (by_stimuli * stimuli, n_stimuli - 1.0)]
-        return float((1 + self.fit_share) * min(floored, both)), welch_satterthwaite(parts)
+        of_fits = self.fit_share * by_stimuli * stimuli
+        parts = [(by_subjects * subjects, n_subjects - 1.0), (by_stimuli * stimuli + of_fits, n_stimuli - 1.0)]
+        return float(min(floored, both) + of_fits), welch_satterthwaite(parts)
 
     def _variance_of_halves(self, replicates: Float[Array, " sample"]) -> tuple[float, float]:
         n_splits = len(replicates) - 2 * self.n_halvings

@@ -72,8 +72,9 @@ def resampled_comparison(
     constant = _zero if how.absolute else _constant
     undefined_y = np.stack([constant(row, multiplicity) for row in y], axis=1)
     result = np.empty((len(x), len(multiplicity), len(y)))
-    # A layer costs at most seven arrays of float64 over the pairs, and so does a subject.
-    block = max(1, MEMORY // (56 * y.shape[1]) - len(y))
+    # A layer costs at most five arrays of float64 over the pairs, and so does a subject. Each block goes over
+    # the subjects anew, so it is never smaller than they are.
+    block = max(1, len(y), MEMORY // (40 * y.shape[1]) - len(y))
     for start in range(0, len(x), block):
         rows = slice(start, start + block)
         result[rows] = resample(x[rows], y, multiplicity)
@@ -168,8 +169,8 @@ def _ranked(
     fewer = ranks_x if len(x) < len(y) else ranks_y
     counts, totals = multiplicity.astype(np.float64), _n_pairs(multiplicity)
     n_stimuli = counts.shape[1]
-    first, second = np.triu_indices(n_stimuli, 1)
-    pairs, square, weights = first * n_stimuli + second, np.empty((n_stimuli, n_stimuli)), np.empty(len(first))
+    pairs = np.flatnonzero(np.triu(np.ones((n_stimuli, n_stimuli), dtype=bool), 1))
+    square, weights = np.empty((n_stimuli, n_stimuli)), np.empty(len(pairs))
     for index, (drawn, total) in enumerate(zip(counts, totals.tolist(), strict=True)):
         np.multiply(drawn[:, None], drawn, out=square)
         # Every index is in range; "clip" only spares NumPy a buffer.
@@ -208,7 +209,7 @@ def _weighted_ranks(values: list[_Sorted], weights: np.ndarray, total: int, out:
     squares = np.empty(len(values))
     for k, of_row in enumerate(values):
         tied = of_row.added(weights)
-        # A sixth of the time that np.cumsum takes, and as exact: these are whole numbers.
+        # Faster than np.cumsum, and as exact: these are whole numbers.
         doubled = torch.cumsum(torch.from_numpy(tied), 0).numpy()
         doubled *= 2
         doubled -= tied
@@ -234,7 +235,7 @@ def _rho_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray
 
 
 def _kendall_tau_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
-    places_x, places_y = ([_Sorted.of(row).place for row in rdms] for rdms in (x, y))
+    places_x, places_y = ([np.unique(row, return_inverse=True)[1] for row in rdms] for rdms in (x, y))
     total = _n_pairs(multiplicity)
     pairs_of_pairs = np.maximum(total * (total - 1) / 2, 1)
     return np.stack(

@@ -12,7 +12,7 @@ from brainalign.tasks.task import Batch, Task
 
 ALPHAS = np.logspace(-3, 5, 17)
 READ_OUT_ON = 3000
-"""Images at most that a read-out learns from, where features outnumber images and it costs the images' cube."""
+"""Images at most that a read-out learns from where features are more: it costs the cube of the fewer."""
 NAN = float("nan")
 
 
@@ -56,11 +56,12 @@ def readout_accuracy(
 
     Ridge regression onto ±1 from what enters the network's last linear map, the penalty chosen by leave-one-out
     (scikit-learn's ``RidgeClassifierCV``). For tasks and rules that do not learn categories by themselves.
-    Where there are more features than images, the first `READ_OUT_ON` images are fitted.
+    Of more than `READ_OUT_ON` features, as many images at most are fitted.
     """
     seen, seen_labels = _features(network, train)
-    if seen.shape[1] > len(seen):
+    if min(seen.shape) > READ_OUT_ON:
         seen, seen_labels = seen[:READ_OUT_ON], seen_labels[:READ_OUT_ON]
+    seen = seen.astype(np.float64)
     if not np.isfinite(seen).all():
         return {"readout_accuracy": NAN}
     new, new_labels = _features(network, test)
@@ -81,4 +82,4 @@ def _features(network: nn.Module, batches: Iterable[Batch]) -> tuple[np.ndarray,
             network(batch.inputs)
         features.append(inputs[-1].flatten(1).cpu())
         labels.append(batch.labels)
-    return torch.cat(features).double().numpy(), torch.cat(labels).cpu().numpy()
+    return torch.cat(features).numpy(), torch.cat(labels).cpu().numpy()

@@ -117,7 +117,7 @@ def _samples(
     if defined.sum() < FEWEST_SAMPLES:
         raise BrainalignError(
             f"Only {defined.sum()} bootstrap samples have a value for all networks; ask `evaluate` for more "
-            f"(n_resamples) so that {FEWEST_SAMPLES} have."
+            f"(n_resamples) so that {FEWEST_SAMPLES} have. Metrics that match single units have none."
         )
     return generator.choice(np.flatnonzero(defined), n_draws)
 

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
-from brainalign.compare.matching import Matching, paired_correlation
+from brainalign.compare.commitment import commit
+from brainalign.compare.matching import Matching, halved, paired_correlation
+from brainalign.compare.resampling import welch_satterthwaite
 from brainalign.compare.splits import commitment_split, halves, stimulus_folds, train_test_splits
 from brainalign.data.responses import make_responses
 from brainalign.errors import NeedsError, ResponsesError
@@ -101,25 +103,64 @@ def test_the_interval_of_shared_units_is_that_of_halves():
     generator = np.random.default_rng(0)
     of_splits = [naive("soft_matching", x, y, train, test) for train, test in train_test_splits(N)]
     of_halves, choosing = [], []
-    for half in [half for pair in halves(N, 10, generator) for half in pair]:
-        folds = stimulus_folds(len(half), generator)
-        own = [naive("soft_matching", x, y, half[train], half[test]) for train, test in folds]
-        of_halves.append(np.mean(own))
-        choosing.append([np.mean(own[:k] + own[k + 1 :]) for k in range(len(own))])
+    for _ in range(10):
+        (pair,) = halves(N, 1, generator)
+        folds = [stimulus_folds(len(half), generator) for half in pair]
+        for half, of_half in zip(pair, folds, strict=True):
+            own = [naive("soft_matching", x, y, half[train], half[test]) for train, test in of_half]
+            of_halves.append(np.mean(own))
+            choosing.append([np.mean(own[:k] + own[k + 1 :]) for k in range(len(own))])
     np.testing.assert_allclose(outcome.replicates[0], of_splits + of_halves, atol=1e-7)
     np.testing.assert_allclose(outcome.choosing[: len(choosing[0]), 11:].T, choosing, atol=1e-7)
     differences = np.subtract(of_halves[::2], of_halves[1::2])
-    expected = np.mean(differences**2) / 4 + np.var(of_splits, ddof=1) / 10
-    variance, dof = compared.resamples.variance(outcome.replicates)
-    assert variance == pytest.approx(expected, rel=1e-4)
-    assert 9 <= dof <= 20
+    parts = [
+        (np.mean(differences**2) / 4, 1 / (1 / 10 + 1 / (N - 1))),
+        (np.var(of_splits, ddof=1) / 10, 9.0),
+    ]
+    expected = sum(part for part, _ in parts), welch_satterthwaite(parts)
+    assert compared.resamples.variance(outcome.replicates) == pytest.approx(expected, rel=1e-4)
     assert compared.resamples.unit == "splits and halves of the stimuli"
 
 
-def test_without_intervals_or_with_few_stimuli_nothing_is_halved():
+@pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])
+def test_without_resamples_there_is_a_value_and_no_interval(metric):
+    x, y = features(), responses()
+    compared = matched(y, metric, n_resamples=0)
+    outcome = compared.outcomes([layer(x)])[0]
+    assert outcome.raw == pytest.approx(matched(y, metric).outcomes([layer(x)])[0].raw, rel=1e-12)
+    assert outcome.scoring.shape == outcome.choosing.shape == (10, 1)
+    assert np.isnan(compared.resamples.variance(outcome.replicates)[0])
+
+
+def test_too_few_stimuli_to_halve_are_told():
+    compared = matched(responses()[:14], "soft_matching")
+    assert compared.resamples.n_halvings == 0
+    assert "0 of 10 halvings leave enough stimuli for the interval" in compared.facts.notes
+    assert not any("halvings" in note for note in matched(responses(), "soft_matching").facts.notes)
+
+
+def test_halvings_that_cannot_be_parted_are_left_out():
+    groups = np.repeat(list("abcde"), 8)[:36]
+    pairs, folds = halved(36, 20, np.random.default_rng(0), groups)
+    assert 0 < len(pairs) < 20 and len(folds) == 2 * len(pairs)
+    for pair, (first, second) in zip(pairs, zip(folds[::2], folds[1::2], strict=True), strict=True):
+        assert not np.intersect1d(*pair).size
+        for half, of_half in zip(pair, (first, second), strict=True):
+            for train, test in of_half:
+                assert np.isin(train, half).all() and np.isin(test, half).all()
+                assert not np.intersect1d(groups[train], groups[test]).size
+
+
+def test_a_half_with_an_undefined_fold_still_chooses_a_layer():
     y = responses()
-    assert matched(y, "soft_matching", n_resamples=0).resamples.n_halvings == 0
-    assert matched(y[:14], "soft_matching").resamples.n_halvings == 0
+    # Varies over so few stimuli that it is constant in some folds of some halves.
+    sparse = np.zeros((N, 1))
+    sparse[:9, 0] = np.random.default_rng(4).normal(size=9)
+    compared = matched(sparse, "soft_matching")
+    outcomes = compared.outcomes([layer(features(1)), layer(y)])
+    assert np.isnan(outcomes[0].scoring[:5, 11:]).any()
+    committed = commit(outcomes, ["first", "second"], compared.resamples)
+    assert np.isfinite(compared.resamples.variance(committed.replicates)[0])
 
 
 @pytest.mark.parametrize("metric", ["one_to_one", "soft_matching"])

@@ -284,12 +284,15 @@ def test_with_few_samples_nothing_is_left_out():
 
 
 @pytest.mark.parametrize("n_subjects", [0, 6])
-def test_fits_add_their_share(n_subjects):
+def test_fits_add_their_share_of_what_stimuli_show(n_subjects):
     drawn = Resamples.draw(100, 40, n_subjects, 0)
     with_fits = Resamples.draw(100, 40, n_subjects, 0, fit_share=0.25)
     replicates = np.random.default_rng(4).normal(size=(drawn.n_kinds, 100))
-    plain, dof = drawn.variance(replicates)
-    assert with_fits.variance(replicates) == pytest.approx((1.25 * plain, dof))
+    of_stimuli = 40 / 39 * replicates[-1].var(ddof=1)
+    (plain, _), (wider, dof) = drawn.variance(replicates), with_fits.variance(replicates)
+    assert wider == pytest.approx(plain + 0.25 * of_stimuli)
+    of_subjects = 6 / 5 * replicates[1].var(ddof=1) if n_subjects else 0.0
+    assert dof == pytest.approx(welch_satterthwaite([(1.25 * of_stimuli, 39.0), (of_subjects, 5.0)]))
     np.testing.assert_array_equal(drawn.stimuli, with_fits.stimuli)
 
 

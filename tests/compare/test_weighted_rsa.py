@@ -11,6 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
 from brainalign.compare.rdm_comparison import RdmComparison
+from brainalign.compare.resampling import fit_share
 from brainalign.compare.splits import labels, stimulus_folds
 from brainalign.compare.weighted_rsa import N_PARTITIONS, WeightedRsa
 from brainalign.data.responses import make_rdms, make_responses
@@ -202,6 +203,10 @@ def test_every_kind_of_bootstrap_equals_copies_of_what_was_held_out():
             whole, by_stimuli = np.array(whole), np.array(by_stimuli)
             kinds.append([by_stimuli[drawn].mean(), whole[drawn].mean(), by_stimuli.mean()])
         np.testing.assert_allclose(outcome.replicates[:, sample], np.nanmean(kinds, axis=0), atol=1e-9)
+
+
+def test_the_interval_allows_for_the_fits():
+    assert compared(given()).resamples.fit_share == pytest.approx(fit_share(every_fold()))
 
 
 def test_there_is_nothing_to_choose_between():

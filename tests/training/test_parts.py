@@ -105,6 +105,20 @@ def test_the_read_out_learns_from_training_images_alone():
     assert found["readout_accuracy"] < 0.1 + 4 * 0.016
 
 
+def test_of_many_features_few_images_are_fitted(monkeypatch):
+    """With as many images as may be fitted, the read-out is that of these images alone."""
+    monkeypatch.setattr("brainalign.training.measure.READ_OUT_ON", 50)
+    task = find_task("classification:digits")
+    wide, narrow = (
+        make_network(f"mlp:hidden={width}", Shape(task.preprocessing, 10), 0).eval() for width in (60, 40)
+    )
+    for network, n_fitted in ((wide, 50), (narrow, 200)):
+        found = readout_accuracy(network, task.seen(200), task.held_out(100), task.categories)
+        (seen,) = task.seen(200)
+        alone = dataclasses.replace(seen, inputs=seen.inputs[:n_fitted], labels=seen.labels[:n_fitted])
+        assert found == readout_accuracy(network, [alone], task.held_out(100), task.categories)
+
+
 def test_networks_without_a_full_map_have_a_read_out_too():
     task = find_task("classification:digits")
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 10, 6))
