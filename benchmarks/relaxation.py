@@ -13,6 +13,12 @@ from brainalign.networks import Shape, make_network
 from brainalign.networks.layered import LayeredNetwork
 from brainalign.rules import LearningRule, find_rule
 from brainalign.rules.equilibrium_propagation import EquilibriumPropagation
+from brainalign.rules.relaxation import Activities
+from brainalign.rules.rule import Update
+from brainalign.rules.stdp import Visit
+from brainalign.rules.stdp_pairs import STDPPairs
+from brainalign.rules.symmetric_stack import SymmetricStack
+from brainalign.rules.xcal import XCAL
 from brainalign.tasks import Classification, ImageSet
 from brainalign.tasks.task import Batch
 from brainalign.training.optimizers import find_optimizer
@@ -44,7 +50,7 @@ COUNTED = (
     "variational_em",
     "neuromodulated",
 )
-"""Rules that are held against the multiply-adds of their phases."""
+"""Rules whose steps are held against their multiply-adds."""
 COUNTED_TARGET, LOOP_TARGET = 1.3, 2.0
 
 BATCH, HIDDEN, SIZE, CATEGORIES = 256, "512-512", 28, 10
@@ -55,14 +61,43 @@ FREE_STEPS, NUDGED_STEPS = 22, 15
 """Steps of the plain loop: as few as come within 1e-4 of the exact gradient, where ours comes as well."""
 
 
+class XCALPhases(XCAL):
+    """The two equilibria of XCAL, and nothing that synapses make of them."""
+
+    def weight_change(self, x: list[Tensor], y: list[Tensor], average: Tensor | None) -> Tensor:
+        """Give zeros."""
+        return y[0].new_zeros(y[0].shape[1], x[0].shape[1])
+
+
+class STDPPairsPhases(STDPPairs):
+    """The free equilibrium of `stdp_pairs` and the way to the nudged one, without spikes."""
+
+    def changes(
+        self, stack: SymmetricStack, run: Callable[[Visit], Activities], generator: torch.Generator
+    ) -> list[Update]:
+        """Give nothing for any layer."""
+        run(lambda activities: None)
+        return [{} for _ in stack.layers]
+
+
+PHASES = {"xcal": XCALPhases(), "stdp_pairs": STDPPairsPhases()}
+"""Rules with elementwise work beyond their phases, and what they do in these alone."""
+
+
 def measure(small: bool) -> list[Row]:
     """Time steps of each rule and of what it is held against, by turns."""
-    return [*(_against_count(rule, small) for rule in COUNTED), _against_loop(small)]
+    return [
+        *(_against_count(name, find_rule(name), f"one step of {name}", small) for name in COUNTED),
+        *(
+            _against_count(f"{name}_phases", rule, f"the phases of {name}", small)
+            for name, rule in PHASES.items()
+        ),
+        _against_loop(small),
+    ]
 
 
-def _against_count(name: str, small: bool) -> Row:
+def _against_count(name: str, rule: LearningRule, what: str, small: bool) -> Row:
     batch, network = _sizes(small)
-    rule = find_rule(name)
     ours, bare = _same_step(rule, batch, network), _same_step(find_rule("backprop"), batch, network, rule)
     per_step = multiply_adds(ours) / multiply_adds(bare)
     n_bare = max(1, round(per_step))  # as long as one step of ours
@@ -74,7 +109,7 @@ def _against_count(name: str, small: bool) -> Row:
     runs = fastest(1 if small else 9, {"ours": ours, "bare": several})
     return times_floor(
         f"relaxation_{name}",
-        f"{network} on {SIZE} × {SIZE} images, batches of {batch}, one step of {name}: "
+        f"{network} on {SIZE} × {SIZE} images, batches of {batch}, {what}: "
         f"against its multiply-adds ({per_step:.2f} of backprop's) at the speed of backprop's",
         runs["ours"].seconds,
         per_step * runs["bare"].seconds / n_bare,

@@ -57,6 +57,8 @@ IDS = {
     | {"training_local_sim:kernel=0", "training_local_predsim:kernel=0"},
     "relaxation": {
         "relaxation_equilibrium_propagation_loop",
+        "relaxation_xcal_phases",
+        "relaxation_stdp_pairs_phases",
         *(f"relaxation_{name}" for name in RELAXING),
     },
     "jpca": {"jpca_null"},
