@@ -109,7 +109,7 @@ class Resamples:
         other n₁ training stimuli would have been fitted otherwise; Nadeau & Bengio (2003) add that share to
         their variance between splits. In simulations of predictivity at 200 stimuli the replicates alone have
         0.83–0.93 of the true variance, and with it 0.92–1.04. Of the dual bootstrap only the stimuli's part has
-        it: fitting on other subjects is not held out from it.
+        it, for n₂ and n₁ count stimuli.
 
         Pairs (`of_pairs`), over stimuli alone: what is peculiar to a pair of stimuli is in the replicates
         three times, for its weight m_i m_j varies with m_i, with m_j and with both. Their last part, which is
