@@ -11,7 +11,7 @@ from brainalign.compare.comparison import Facts, Outcome
 from brainalign.compare.patterns import FEWEST_STIMULI, NO_REPEATS, Patterns, find_patterns
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import halves, labels
-from brainalign.metrics.gram_kernel import GramKernel, gram_of
+from brainalign.metrics.gram_kernel import GramKernel, GramMatrix, gram_of
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.reliability import split_halves
 from brainalign.probing import Representation
@@ -67,33 +67,31 @@ class GramSimilarity:
 
     def outcomes(self, layers: Sequence[Representation]) -> list[Outcome]:
         """Compare each layer's Gram matrix with the region's."""
-        return [self._outcome(layer) for layer in layers]
+        grams = [layer.gram for layer in layers]
+        whole = self._values(grams, np.arange(len(self.facts.stimuli)))
+        halves = np.array([[self._values(grams, half) for half in pair] for pair in self._halves])
+        by_half = np.moveaxis(halves, 2, 0)
+        return [
+            Outcome(
+                raw=float(values[0]),
+                spread=float("nan"),
+                replicates=values[None, 1:],
+                choosing=of_halves.reshape(-1, len(values)),
+                scoring=of_halves[:, ::-1].reshape(-1, len(values)),
+                note=self._kernel.note(gram, self._responses),
+            )
+            for gram, values, of_halves in zip(grams, whole, by_half, strict=True)
+        ]
 
     def normalise(self, raw: float) -> float:
         """Express a raw value as a share of the ceiling."""
         return raw / self.facts.ceiling
 
-    def _outcome(self, layer: Representation) -> Outcome:
-        whole = self._values(layer.gram, np.arange(len(self.facts.stimuli)))
-        choosing, scoring = [], []
-        for half, other in self._halves:
-            first, second = self._values(layer.gram, half), self._values(layer.gram, other)
-            choosing += [first, second]
-            scoring += [second, first]
-        return Outcome(
-            raw=float(whole[0]),
-            spread=float("nan"),
-            replicates=whole[None, 1:],
-            choosing=np.array(choosing),
-            scoring=np.array(scoring),
-            note=self._kernel.note(layer.gram, self._responses),
-        )
-
-    def _values(self, gram: Float[Array, "n n"], rows: Int[Array, " row"]) -> Float[Array, " value"]:
-        """Similarity on some stimuli: observed, then in each bootstrap sample."""
-        block = np.ix_(rows, rows)
+    def _values(self, grams: Sequence[GramMatrix], rows: Int[Array, " row"]) -> Float[Array, "layer value"]:
+        """Similarity of each layer on some stimuli: observed, then in each bootstrap sample."""
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
-        return self._kernel.resampled(gram[block], self._responses[rows], counts)
+        resampled = self._kernel.resampler(self._responses[rows], counts)
+        return np.array([resampled(gram[np.ix_(rows, rows)]) for gram in grams])
 
     def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
         """Similarity of halves of the repeats, over the stimuli of which every unit has two."""

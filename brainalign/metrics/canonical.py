@@ -11,6 +11,7 @@ from brainalign.metrics.gram_kernel import (
     Axes,
     GramMatrix,
     Multiplicity,
+    Resampler,
     Responses,
     check_sides,
     layer_axes,
@@ -116,24 +117,26 @@ class CanonicalKernel:
         counts = layer.leading(self.variance), region.leading(self.variance)
         return self._value_and_influence(layer, region, counts, responses)[0]
 
-    def resampled(
-        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
-    ) -> Float[Array, " resample"]:
-        """Compare them in every resample, to first order, the numbers of directions chosen anew in each.
+    def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
+        """Prepare to compare layers in every resample, to first order, the numbers of directions chosen anew.
 
         O(n³) once, and for each pair of numbers that comes up (a few dozen) one decomposition of
         directions × directions. The axes are those of all stimuli.
         """
-        layer, region = self._sides(gram, responses)
-        counts = np.column_stack(
-            [side.leading_in_resamples(self.variance, multiplicity) for side in (layer, region)]
-        )
-        values = np.empty(len(multiplicity))
-        for p, q in np.unique(counts, axis=0).tolist():
-            rows = (counts == (p, q)).all(axis=1)
-            value, influence = self._value_and_influence(layer, region, (p, q), responses)
-            values[rows] = to_first_order(value, influence, multiplicity[rows])
-        return values
+        region = self._region(responses)
+        of_region = region.leading_in_resamples(self.variance, multiplicity)
+
+        def resampled(gram: GramMatrix) -> Float[Array, " resample"]:
+            layer = self._layer(gram, responses)
+            counts = np.column_stack([layer.leading_in_resamples(self.variance, multiplicity), of_region])
+            values = np.empty(len(multiplicity))
+            for p, q in np.unique(counts, axis=0).tolist():
+                rows = (counts == (p, q)).all(axis=1)
+                value, influence = self._value_and_influence(layer, region, (p, q), responses)
+                values[rows] = to_first_order(value, influence, multiplicity[rows])
+            return values
+
+        return resampled
 
     def chance(self, gram: GramMatrix, responses: Responses) -> float:
         """Give the mean over 1000 permutations of the stimuli of one side, always the same ones."""
@@ -160,11 +163,15 @@ class CanonicalKernel:
         return f"{p} and {q} dimensions of {n} stimuli: unrelated data would correlate at {chance:.2f}"
 
     def _sides(self, gram: GramMatrix, responses: Responses) -> tuple["_Side", "_Side"]:
+        return self._layer(gram, responses), self._region(responses)
+
+    def _layer(self, gram: GramMatrix, responses: Responses) -> "_Side":
         _check_variance(self.name, self.variance)
         check_sides(self.name.upper(), gram, responses)
-        sides = layer_axes(gram), region_axes(np.asarray(responses, dtype=np.float64))
-        layer, region = (_Side(axes, lengths**2) for axes, lengths in sides)
-        return layer, region
+        return _Side.of(layer_axes(gram))
+
+    def _region(self, responses: Responses) -> "_Side":
+        return _Side.of(region_axes(np.asarray(responses, dtype=np.float64)))
 
     def _value_and_influence(
         self, layer: "_Side", region: "_Side", counts: tuple[int, int], responses: Responses
@@ -234,6 +241,11 @@ class _Side:
 
     axes: Axes
     squares: Float[Array, " axis"]
+
+    @classmethod
+    def of(cls, axes_and_lengths: tuple[Axes, Float[Array, " axis"]]) -> "_Side":
+        axes, lengths = axes_and_lengths
+        return cls(axes, lengths**2)
 
     def leading(self, variance: float) -> int:
         """Count the fewest axes that hold a share of the variance."""

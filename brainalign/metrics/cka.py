@@ -10,11 +10,14 @@ from brainalign.metrics.gram_kernel import (
     NEGLIGIBLE,
     GramMatrix,
     Multiplicity,
+    Resampler,
     Responses,
     centred_gram,
     gram_of,
 )
 from brainalign.metrics.metric import Metric
+
+Array = np.ndarray
 
 
 def cka(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
@@ -65,9 +68,9 @@ def cka(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
 def resampled_cka(
     gram_x: GramMatrix,
     gram_y: GramMatrix,
-    multiplicity: Int[np.ndarray, "resample stimulus"],
+    multiplicity: Int[Array, "resample stimulus"],
     debiased: bool = True,
-) -> Float[np.ndarray, " resample"]:
+) -> Float[Array, " resample"]:
     r"""CKA in every resample of the stimuli, by weights in place of copies.
 
     Debiased: HSIC is the mean, over all choices of four copies of four *different* stimuli, of
@@ -90,14 +93,34 @@ def resampled_cka(
     :
         NaN as for `cka`, and where fewer than four different stimuli were drawn.
     """
-    _check(gram_x, gram_y, multiplicity)
+    return cka_resampler(gram_y, multiplicity, debiased)(gram_x)
+
+
+def cka_resampler(
+    gram_y: GramMatrix, multiplicity: Int[Array, "resample stimulus"], debiased: bool = True
+) -> Resampler:
+    """`resampled_cka` with one matrix after another: what concerns the second side alone is worked out once."""
+    _check(gram_y, multiplicity)
     counts = multiplicity.T.astype(np.float64)
-    x, y = (_Weighted.of(centred_gram(gram), counts, debiased) for gram in (gram_x, gram_y))
+    enough = (counts > 0).sum(axis=0) >= 4
     hsic = _sum_over_tuples if debiased else _sum_over_pairs
-    (shared, _), (own_x, size_x), (own_y, size_y) = (hsic(a, b, counts) for a, b in ((x, y), (x, x), (y, y)))
-    defined = (own_x > NEGLIGIBLE * size_x) & (own_y > NEGLIGIBLE * size_y) & ((counts > 0).sum(axis=0) >= 4)
-    scale = np.sqrt(np.where(defined, own_x, 1.0)) * np.sqrt(np.where(defined, own_y, 1.0))
-    return np.where(defined, shared / scale, np.nan)
+
+    def side(gram: GramMatrix) -> tuple[_Weighted, Array, Array]:
+        """Give the weighted matrix, its own HSIC where that is positive, and where it is."""
+        weighted = _Weighted.of(centred_gram(gram), counts, debiased)
+        own, size = hsic(weighted, weighted, counts)
+        return weighted, own, own > NEGLIGIBLE * size
+
+    y, own_y, positive_y = side(gram_y)
+
+    def resampled(gram_x: GramMatrix) -> Array:
+        _check(gram_x, multiplicity)
+        x, own_x, positive_x = side(gram_x)
+        defined = enough & positive_x & positive_y
+        scale = np.sqrt(np.where(defined, own_x, 1.0)) * np.sqrt(np.where(defined, own_y, 1.0))
+        return np.where(defined, hsic(x, y, counts)[0] / scale, np.nan)
+
+    return resampled
 
 
 def cka_chance(gram_x: GramMatrix, gram_y: GramMatrix, debiased: bool = True) -> float:
@@ -123,11 +146,9 @@ class CkaKernel:
         """Compare a layer with a region."""
         return cka(gram, gram_of(responses), self.debiased)
 
-    def resampled(
-        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
-    ) -> Float[np.ndarray, " resample"]:
-        """Compare them in every resample of the stimuli."""
-        return resampled_cka(gram, gram_of(responses), multiplicity, self.debiased)
+    def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
+        """Prepare to compare layers with a region in every resample: O(n²·resample) each."""
+        return cka_resampler(gram_of(responses), multiplicity, self.debiased)
 
     def chance(self, gram: GramMatrix, responses: Responses) -> float:
         """Give the expectation when the stimuli of one side are permuted."""
@@ -160,18 +181,18 @@ def cka_metric(debiased: bool = True) -> Metric:
 class _Weighted:
     """A Gram matrix with its sums over the columns, weighted by the counts and by their squares."""
 
-    gram: np.ndarray
-    sums: np.ndarray
-    square_sums: np.ndarray
+    gram: Array
+    sums: Array
+    square_sums: Array
 
     @classmethod
-    def of(cls, gram: np.ndarray, counts: np.ndarray, debiased: bool) -> "_Weighted":
+    def of(cls, gram: Array, counts: Array, debiased: bool) -> "_Weighted":
         if debiased:
             gram = gram - np.diag(np.diagonal(gram))
         return cls(gram, gram @ counts, gram @ counts**2 if debiased else gram[:, :0])
 
 
-def _sum_over_pairs(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sum_over_pairs(x: _Weighted, y: _Weighted, m: Array) -> tuple[Array, Array]:
     """Biased HSIC: inner product of the weighted matrices, each centred by its weighted mean; and its size."""
     total = m.sum(axis=0)
     pairs = _dot(m, (x.gram * y.gram) @ m)
@@ -179,7 +200,7 @@ def _sum_over_pairs(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndarr
     return pairs - 2 * rows / total + _dot(m, x.sums) * _dot(m, y.sums) / total**2, pairs
 
 
-def _sum_over_tuples(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sum_over_tuples(x: _Weighted, y: _Weighted, m: Array) -> tuple[Array, Array]:
     """Sum h over ordered choices of four different stimuli, each weighted by its count; and its first term.
 
     Each sum over different indices is the sum over all, less those in which indices coincide; the number of
@@ -187,14 +208,14 @@ def _sum_over_tuples(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndar
     """
     total, total_squares = m.sum(axis=0), (m**2).sum(axis=0)
     products = x.gram * y.gram
-    once, twice = products @ m, products @ m**2
-    pairs, squares = _dot(m, once), _dot(m**2, twice)
+    once = products @ m
+    pairs, squares = _dot(m, once), _dot(m**2, products @ m**2)
     squared, cubed = _dot(m**2, once), _dot(m**3, once)
     # K_ij L_ij, times the ways to choose k and l.
     same = (total**2 - total_squares) * pairs - 4 * total * squared + 4 * cubed + 2 * squares
     # K_ij L_ik with i, j, k different, where i counts once, where i counts twice, and where j or k does.
-    triples = _dot(m, x.sums * y.sums - twice)
-    triples_i = _dot(m**2, x.sums * y.sums - twice)
+    sums = x.sums * y.sums
+    triples, triples_i = _dot(m, sums) - squared, _dot(m**2, sums) - squares
     triples_jk = _dot(m, x.square_sums * y.sums + x.sums * y.square_sums) - 2 * cubed
     chained = total * triples - triples_i - triples_jk
     # K_ij L_kl, less the choices that share one index (four ways) or both (two ways).
@@ -202,18 +223,18 @@ def _sum_over_tuples(x: _Weighted, y: _Weighted, m: np.ndarray) -> tuple[np.ndar
     return same + apart - 2 * chained, same
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _dot(a: Array, b: Array) -> Array:
     return np.einsum("sr,sr->r", a, b)
 
 
-def _check(gram_x: np.ndarray, gram_y: np.ndarray, multiplicity: np.ndarray) -> None:
+def _check(gram: Array, multiplicity: Array) -> None:
     n = multiplicity.shape[1]
-    if gram_x.shape != (n, n) or gram_y.shape != (n, n) or n < 4:
+    if gram.shape != (n, n) or n < 4:
         raise ResponsesError(
-            f"CKA was asked for from Gram matrices of shape {gram_x.shape} and {gram_y.shape} and counts of "
-            f"{n} stimuli; give two square matrices over the same four stimuli or more."
+            f"CKA was asked for from a Gram matrix of shape {gram.shape} and counts of {n} stimuli; give two "
+            "square matrices over the same four stimuli or more."
         )
-    if not (np.isfinite(gram_x).all() and np.isfinite(gram_y).all()):
+    if not np.isfinite(gram).all():
         raise ResponsesError("A Gram matrix holds NaN or infinite values; leave out these stimuli or units.")
     if (multiplicity < 0).any():
         raise ResponsesError("Counts of how often a stimulus was drawn are negative; give 0, 1, 2, …")

@@ -12,6 +12,8 @@ GramMatrix = Float[np.ndarray, "n n"]
 Responses = Float[np.ndarray, "n unit"]
 Multiplicity = Int[np.ndarray, "resample n"]
 Axes = Float[np.ndarray, "n axis"]
+Resampler = Callable[[GramMatrix], Float[np.ndarray, " resample"]]
+"""From a layer's Gram matrix, its likeness to a region in every resample of the stimuli."""
 
 NEGLIGIBLE = 1e-12
 """Share of a Gram matrix's own size under which what is left of it is rounding."""
@@ -32,10 +34,8 @@ class GramKernel(Protocol):
         """Compare a layer with a region; NaN where the value would mean nothing."""
         ...
 
-    def resampled(
-        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
-    ) -> Float[np.ndarray, " resample"]:
-        """Compare them in every resample of the stimuli, given how often it drew each."""
+    def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
+        """Prepare to compare layers with a region in every resample, given how often it drew each stimulus."""
         ...
 
     def chance(self, gram: GramMatrix, responses: Responses) -> float:

@@ -11,6 +11,7 @@ from brainalign.metrics.gram_kernel import (
     Axes,
     GramMatrix,
     Multiplicity,
+    Resampler,
     Responses,
     centred_gram,
     check_sides,
@@ -136,15 +137,18 @@ class ProcrustesKernel:
         """Compare a layer with a region."""
         return procrustes_similarity(gram, responses, self.alpha)
 
-    def resampled(
-        self, gram: GramMatrix, responses: Responses, multiplicity: Multiplicity
-    ) -> Float[Array, " resample"]:
-        """Compare them in every resample, to first order: O(n²·units), and O(n³) once with whitening."""
-        check_sides("Procrustes similarity", gram, responses)
-        layer, region = _Side.of_layer(gram, self.alpha), _Side.of_region(responses, self.alpha)
-        if not _has_value(layer, region, self.alpha):
-            return np.full(len(multiplicity), np.nan)
-        return to_first_order(*_value_and_influence(layer, region, self.alpha), multiplicity)
+    def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
+        """Prepare to compare layers in every resample, to first order: O(n²·units), O(n³) with whitening."""
+        region = _Side.of_region(responses, self.alpha)
+
+        def resampled(gram: GramMatrix) -> Float[Array, " resample"]:
+            check_sides("Procrustes similarity", gram, responses)
+            layer = _Side.of_layer(gram, self.alpha)
+            if not _has_value(layer, region, self.alpha):
+                return np.full(len(multiplicity), np.nan)
+            return to_first_order(*_value_and_influence(layer, region, self.alpha), multiplicity)
+
+        return resampled
 
     def chance(self, gram: GramMatrix, responses: Responses) -> float:
         """Give the mean over 1000 permutations of the stimuli of one side, always the same ones."""

@@ -81,7 +81,7 @@ def test_halves_and_bootstrap_are_those_of_their_stimuli(metric):
     kernel = find_metric(metric).kernel
     gram = layer(features()).gram
     np.testing.assert_allclose(
-        outcome.replicates[0], kernel.resampled(gram, mean, similarity.resamples.stimuli), atol=1e-10
+        outcome.replicates[0], kernel.resampler(mean, similarity.resamples.stimuli)(gram), atol=1e-10
     )
 
 

@@ -31,7 +31,7 @@ def standard_errors(metric, width, n, q, n_experiments):
         x = np.tanh(latent @ to_layer)
         y = np.exp(0.5 * np.tanh(latent @ to_region)) + 0.3 * generator.normal(size=(n, q))
         values[trial] = kernel.value(x @ x.T, y)
-        replicates = kernel.resampled(x @ x.T, y, resamples.stimuli)
+        replicates = kernel.resampler(y, resamples.stimuli)(x @ x.T)
         errors[trial] = np.sqrt(resamples.variance(replicates[None])[0])
     return values, errors
 

@@ -97,7 +97,7 @@ def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share):
     axes = [np.linalg.lstsq(each - each.mean(axis=0), truncated(each, share))[0] for each in (x, y)]
     # Changes so small that the number of directions does not.
     counts = np.full((3, 60), 1000) + draw(3, 60)
-    found = svcca(share).kernel.resampled(gram(x), y, counts) - svcca_similarity(gram(x), y, share)
+    found = svcca(share).kernel.resampler(y, counts)(gram(x)) - svcca_similarity(gram(x), y, share)
     step = 1e-5
     for row, value in zip(counts, found, strict=True):
         change = row * 60 / row.sum() - 1
@@ -115,7 +115,7 @@ def test_with_many_stimuli_the_spread_is_the_naive_bootstraps(metric):
         naive(x[copies], y[copies], 1.0)[which]
         for copies in (np.repeat(np.arange(600), counts) for counts in draw(150, 600, 1))
     ]
-    spread = metric(1.0).kernel.resampled(gram(x), y, draw(2000, 600)).std()
+    spread = metric(1.0).kernel.resampler(y, draw(2000, 600))(gram(x)).std()
     assert spread == pytest.approx(np.std(naively), rel=0.2)
 
 
@@ -127,11 +127,11 @@ def test_number_of_directions_is_chosen_anew_in_each_resample():
     shares = [naive(x, y, share)[0] for share in (0.8, 1.0)]
     lengths = np.linalg.svd(y - y.mean(axis=0), compute_uv=False) ** 2
     share = float(lengths[:2].sum() / lengths.sum()) - 1e-3
-    values = svcca(share).kernel.resampled(gram(x), y, draw(400, 60))
+    values = svcca(share).kernel.resampler(y, draw(400, 60))(gram(x))
     both = [np.abs(values - svcca_similarity(gram(x), y, each)) for each in (share, share + 2e-3)]
     assert shares[0] != shares[1]
     assert (both[0] < both[1]).any() and (both[1] < both[0]).any()
-    assert values.std() > svcca(0.5).kernel.resampled(gram(x), y, draw(400, 60)).std()
+    assert values.std() > svcca(0.5).kernel.resampler(y, draw(400, 60))(gram(x)).std()
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -161,7 +161,7 @@ def test_as_many_directions_as_stimuli_have_no_value(metric):
     x, y = generator.normal(size=(30, 200)), generator.normal(size=(30, 5))
     kernel = metric(1.0).kernel
     assert np.isnan(kernel.value(gram(x), y)) and np.isnan(kernel.chance(gram(x), y))
-    assert np.isnan(kernel.resampled(gram(x), y, draw(3, 30))).all()
+    assert np.isnan(kernel.resampler(y, draw(3, 30))(gram(x))).all()
     assert kernel.note(gram(x), y) == (
         "29 and 5 dimensions of 30 stimuli: canonical correlations are 1 for any data; "
         "keep a lower share of the variance"
@@ -175,7 +175,7 @@ def test_a_side_without_variance_has_no_value(metric):
     constant, kernel = np.full((60, 3), 1e6 / 3), metric().kernel
     for one, other in ((x, constant), (constant, y)):
         assert np.isnan(kernel.value(gram(one), other))
-        assert np.isnan(kernel.resampled(gram(one), other, draw(3, 60))).all()
+        assert np.isnan(kernel.resampler(other, draw(3, 60))(gram(one))).all()
         assert kernel.note(gram(one), other) == "a side has no variance over the stimuli"
     padded = np.column_stack([y, np.full(60, 1e6 / 3)])
     assert kernel.value(gram(x), padded) == pytest.approx(kernel.value(gram(x), y), abs=1e-8)

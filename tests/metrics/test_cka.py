@@ -193,7 +193,7 @@ def test_metric_calls_the_estimator_it_names(debiased):
     assert metric.kernel.value(k, responses) == pytest.approx(cka(k, m, debiased), abs=1e-12)
     multiplicity = draw(3, 12)
     np.testing.assert_allclose(
-        metric.kernel.resampled(k, responses, multiplicity),
+        metric.kernel.resampler(responses, multiplicity)(k),
         resampled_cka(k, m, multiplicity, debiased),
         atol=1e-12,
     )

@@ -125,7 +125,7 @@ def draw(n_resamples: int, n: int, seed: int = 0) -> np.ndarray:
 def test_resamples_are_the_derivative_by_the_weights_of_stimuli(alpha):
     x, y = pair(n=24)
     counts = draw(6, 24)
-    found = ProcrustesKernel(alpha).resampled(gram(x), y, counts)
+    found = ProcrustesKernel(alpha).resampler(y, counts)(gram(x))
     step = 1e-5
     for change, value in zip(counts - 1.0, found - procrustes_similarity(gram(x), y, alpha), strict=True):
         ahead, behind = (np.cos(netrep(x, y, alpha, 1 + sign * step * change)[0]) for sign in (1, -1))
@@ -136,9 +136,9 @@ def test_resamples_of_any_total_are_shares():
     x, y = pair(n=24)
     kernel, counts = ProcrustesKernel(0.5), draw(4, 24)
     np.testing.assert_allclose(
-        kernel.resampled(gram(x), y, 3 * counts), kernel.resampled(gram(x), y, counts), atol=1e-12
+        kernel.resampler(y, 3 * counts)(gram(x)), kernel.resampler(y, counts)(gram(x)), atol=1e-12
     )
-    assert np.isnan(kernel.resampled(gram(x), y, np.zeros((1, 24), dtype=np.int64))).all()
+    assert np.isnan(kernel.resampler(y, np.zeros((1, 24), dtype=np.int64))(gram(x))).all()
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5, 0.0])
@@ -148,7 +148,7 @@ def test_with_many_stimuli_the_spread_is_the_naive_bootstraps(alpha):
     for counts in draw(150, 600, 1):
         copies = np.repeat(np.arange(600), counts)
         naive.append(np.cos(netrep(x[copies], y[copies], alpha)[0]))
-    spread = ProcrustesKernel(alpha).resampled(gram(x), y, draw(2000, 600)).std()
+    spread = ProcrustesKernel(alpha).resampler(y, draw(2000, 600))(gram(x)).std()
     assert spread == pytest.approx(np.std(naive), rel=0.2)
 
 
@@ -172,7 +172,7 @@ def test_a_side_without_variance_has_no_value(alpha, value):
     for one, other in ((x, constant), (constant, y)):
         assert np.isnan(kernel.value(gram(one), other))
         assert np.isnan(kernel.chance(gram(one), other))
-        assert np.isnan(kernel.resampled(gram(one), other, draw(3, 30))).all()
+        assert np.isnan(kernel.resampler(other, draw(3, 30))(gram(one))).all()
         assert kernel.note(gram(one), other) == "a side has no variance over the stimuli"
     assert np.isnan(procrustes_distance(gram(x), gram(constant), alpha))
 
