@@ -96,15 +96,21 @@ class Reduction:
             Stimuli in all, which the bound of ``project`` depends on.
         """
         dtype = torch.float64 if output.dtype == torch.float64 else torch.float32
-        if self.kind == "pool" and output.ndim == 4:
-            grid = (min(output.shape[2], self.grid), min(output.shape[3], self.grid))
-            if grid != output.shape[2:]:
-                output = torch.nn.functional.adaptive_avg_pool2d(output.to(dtype), grid)
+        pooled = self.pooled_shape(output)
+        if pooled != output.shape[1:]:
+            output = torch.nn.functional.adaptive_avg_pool2d(output.to(dtype), (pooled[1], pooled[2]))
         if self.kind == "sample" and output[0].numel() > self.n_sampled:
             drawn = _sampled_units(output[0].numel(), self.n_sampled, self.seed)
             output = output.reshape(len(output), -1)[:, torch.from_numpy(drawn).to(output.device)]
         features = output.to("cpu", dtype).reshape(len(output), -1).numpy()
         return self._projected(features, n_stimuli) if self.kind == "project" else features
+
+    def pooled_shape(self, output: torch.Tensor) -> torch.Size:
+        """Give the shape of one stimulus's output, after pooling if there is any, before all else."""
+        shape = output.shape[1:]
+        if self.kind != "pool" or output.ndim != 4:
+            return shape
+        return torch.Size([shape[0], min(shape[1], self.grid), min(shape[2], self.grid)])
 
     def n_units(self, output: torch.Tensor, n_columns: int) -> int:
         """Count the units that the columns of a reduced output stand for; of a sample, those drawn."""

@@ -173,6 +173,7 @@ class _Kept:
             for piece in plan.pieces
         }
         self._rows = dict.fromkeys(plan.outputs, 0)
+        self._shapes: dict[Output, torch.Size] = {}
         self._aside = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
         self._spooled: dict[Output, Spooled] = {}
@@ -187,7 +188,10 @@ class _Kept:
     def keep(self, reduction: Reduction, output: Output, row: int, tensor: torch.Tensor) -> None:
         """Keep what is wanted of one batch of an output."""
         block = reduction(tensor, self._n)
-        if output not in self._sizes or block.shape[1] != self._sizes[output].width:
+        known = output in self._sizes and block.shape[1] == self._sizes[output].width
+        # A sample or a projection is as wide whatever it is of.
+        shape = reduction.pooled_shape(tensor)
+        if not known or self._shapes.setdefault(output, shape) != shape:
             raise ResponsesError(
                 f"Layer {output[0]!r} changes the size or number of its outputs from batch to batch; show "
                 "stimuli of one size, or pool the layer ('pool:GRID')."

@@ -61,7 +61,8 @@ def test_layer_called_more_often_in_later_batches(features_of, Chain):
         features_of(Growing(a=nn.ReLU()), batch_size=3)
 
 
-def test_size_that_varies_from_batch_to_batch(features_of, Chain):
+@pytest.mark.parametrize("reduction", ["whole", "sample:20", "project:0.99"])
+def test_size_that_varies_from_batch_to_batch(reduction, features_of, Chain):
     calls = []
 
     def crop(x):
@@ -69,7 +70,7 @@ def test_size_that_varies_from_batch_to_batch(features_of, Chain):
         return x[:, :, : 6 + len(calls)]
 
     with pytest.raises(ResponsesError, match=r"Layer 'crop' changes the size.*stimuli of one size, or pool"):
-        features_of(Chain(crop=crop), batch_size=3)
+        features_of(Chain(crop=crop), batch_size=3, reduction=reduction)
 
 
 def test_size_that_varies_is_mended_by_pooling(features_of, Chain):
