@@ -14,7 +14,8 @@ between the halves' values hold 0? This needs the recording (BRAINALIGN_MIRROR) 
 
 Runs are kept beside the table (``coverage.runs.csv``) and are never done twice, so the script can be killed,
 and called again with more metrics, sizes or runs; rows of the table whose runs are not at hand stay. Any name
-of the catalogue will do, options included.
+of the catalogue will do, options included. ``--tables`` does no run, and writes the table, and the one to read
+(``coverage.md``), anew.
 """
 
 import argparse
@@ -61,12 +62,15 @@ METRICS = (
     "decoding",
 )
 SIZES = (30, 60, 100, 200, 400, 640)
+QUANTITIES = ("layer", "committed", "difference", "equal")
+WANTED = (0.93, 0.97)
 RUNS = 500
 SPARE_RESAMPLES = 300
 """Bootstrap samples of a run beyond the number of stimuli."""
 
 REAL, REAL_REGION = "cowley2023/210325", "V4"
 REAL_LAYERS = ("_blocks.4", "_blocks.8", "_blocks.12")
+REAL_HALF, REAL_QUANTITIES = 320, ("halves", "halves committed")
 HALVINGS = 200
 
 KEY = ("data", "metric", "n", "seed")
@@ -192,7 +196,7 @@ class Halves:
             of_half = [(each.raw, *comparison.resamples.variance(each.replicates)) for each in found[0]]
             values.append(of_half)
         found = {}
-        for quantity, (x, v, dof), (y, w, _) in zip(("halves", "halves committed"), *values, strict=True):
+        for quantity, (x, v, dof), (y, w, _) in zip(REAL_QUANTITIES, *values, strict=True):
             # Halves of one size: Welch's degrees of freedom of two independent variances.
             found[quantity] = (x - y, *interval(x - y, v + w, dof * (v + w) ** 2 / (v**2 + w**2)))
         return found
@@ -234,11 +238,13 @@ def summarise(path: Path) -> pd.DataFrame:
 
     Runs without an interval are counted in `undefined` and left out of all else.
     """
+    if not path.exists():
+        return pd.DataFrame(columns=CELL)
     runs = pd.read_csv(path, on_bad_lines="skip").drop_duplicates([*KEY, "quantity"])
     rows = []
     for _, cell in runs.groupby(CELL, sort=False):
         value, low, high = cell[["value", "low", "high"]].dropna().to_numpy(dtype=float).T
-        if cell["quantity"].iloc[0] in ("equal", "halves", "halves committed"):
+        if cell["quantity"].iloc[0] in ("equal", *REAL_QUANTITIES):
             truth = np.zeros(len(value))
         else:
             truth = (value.sum() - value) / max(len(value) - 1, 1)
@@ -263,8 +269,38 @@ def merged(table: pd.DataFrame, out: Path) -> pd.DataFrame:
     """Add the rows of a table written before whose runs are not at hand."""
     if not out.exists():
         return table
-    both = pd.concat([table, pd.read_csv(out)], ignore_index=True).drop_duplicates(CELL)
+    both = pd.concat([*([table] if len(table) else []), pd.read_csv(out)], ignore_index=True).drop_duplicates(
+        CELL
+    )
     return both.sort_values(by=["data", "metric", "n"], kind="stable", ignore_index=True)
+
+
+def in_markdown(table: pd.DataFrame) -> str:
+    """Lay out the shares of intervals that hold the truth, in per cent: a row a metric, a column a size."""
+    words = {tuple(row[name] for name in CELL): _share(row) for row in table.to_dict("records")}
+    text = (
+        f"Per cent of 95 % intervals that hold the truth: {' · '.join(QUANTITIES)}. In bold: told apart by the "
+        f"runs from {100 * WANTED[0]:g} to {100 * WANTED[1]:g}. –: no interval. Empty: not run.\n"
+    )
+    for data, sizes, quantities in (("SIMULATED", SIZES, QUANTITIES), (REAL, (REAL_HALF,), REAL_QUANTITIES)):
+        metrics = dict.fromkeys(metric for of, metric, _, _ in words if of == data)
+        text += f"\n| {data}: stimuli | {' | '.join(map(str, sizes))} |\n{'| --- ' * (1 + len(sizes))}|\n"
+        for metric in sorted(
+            metrics, key=lambda name: METRICS.index(name) if name in METRICS else len(METRICS)
+        ):
+            cells = [
+                " · ".join(words[key] for each in quantities if (key := (data, metric, n, each)) in words)
+                for n in sizes
+            ]
+            text += f"| `{metric}` | {' | '.join(cells)} |\n"
+    return text
+
+
+def _share(row: dict) -> str:
+    if np.isnan(row["coverage"]):
+        return "–"
+    mark = "**" if row["coverage_low"] > WANTED[1] or row["coverage_high"] < WANTED[0] else ""
+    return f"{mark}{100 * row['coverage']:.1f}{mark}"
 
 
 def todo(options: argparse.Namespace, known: Runs) -> Iterator[tuple[str, str, int, int]]:
@@ -285,10 +321,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help=f"default {RUNS}, with --halves {HALVINGS}")
     parser.add_argument("--resamples", type=int, help=f"default n + {SPARE_RESAMPLES}")
     parser.add_argument("--halves", action="store_true", help="halves of the real recording")
+    parser.add_argument("--tables", action="store_true", help="do no run, write the tables anew")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     options = parser.parse_args()
-    options.n = options.n or ([320] if options.halves else SIZES)
+    options.n = options.n or ([REAL_HALF] if options.halves else SIZES)
     options.runs = options.runs or (HALVINGS if options.halves else RUNS)
+    if options.tables:
+        return _report(options.out.with_suffix(".runs.csv"), options.out, None)
     store, cell, halves = options.out.with_suffix(".runs.csv"), None, Halves() if options.halves else None
     for key in todo(options, known_runs(store)):
         _, metric, n, seed = key
@@ -305,8 +344,9 @@ def main() -> None:
 
 def _report(store: Path, out: Path, cell: tuple | None) -> None:
     """Write the table, and print the rows of one cell."""
-    table = merged(summarise(store), out)
-    table.round(5).to_csv(out, index=False)
+    table = merged(summarise(store), out).round(5)
+    table.to_csv(out, index=False)
+    out.with_suffix(".md").write_text(in_markdown(table), encoding="utf-8")
     if cell is not None:
         chosen = table[(table["data"] == cell[0]) & (table["metric"] == cell[1]) & (table["n"] == cell[2])]
         print(chosen.round(4).to_string(index=False), flush=True)

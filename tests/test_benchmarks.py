@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -187,6 +188,23 @@ def test_the_speed_table_of_the_readme_is_the_scripts_output(benchmark):
     written = report.markdown()
     assert (ROOT / "benchmarks/speed.md").read_text() == written
     assert written.partition("\n\n")[0] in (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_intervals_to_read_is_that_of_the_runs(benchmark):
+    coverage = benchmark("coverage")
+    table = pd.read_csv(ROOT / "benchmarks/coverage.csv")
+    assert (ROOT / "benchmarks/coverage.md").read_text(encoding="utf-8") == coverage.in_markdown(table)
+    cell = {"data": "SIMULATED", "metric": "cka", "n": 60, "quantity": "layer"}
+    few, enough = (
+        {"coverage": 0.9, "coverage_low": low, "coverage_high": high}
+        for low, high in ((0.8, 0.95), (0.88, 0.92))
+    )
+    rows = [
+        cell | few,
+        cell | {"quantity": "equal"} | enough,
+        cell | {"quantity": "difference", "coverage": np.nan},
+    ]
+    assert "| `cka` |  | 90.0 · – · **90.0** |  |  |  |  |" in coverage.in_markdown(pd.DataFrame(rows))
 
 
 def test_an_unknown_script_is_bad_usage():
