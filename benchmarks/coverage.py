@@ -143,10 +143,17 @@ def compared(
     problem = make_problems(recording, [metric], n_resamples, seed)[0]
     if problem.comparison is None:
         raise SystemExit(f"{metric.name}: {problem.unmet}")
+    aligned = [
+        [layer.select(problem.comparison.facts.stimuli) for layer in of_network] for of_network in layers
+    ]
+    if metric.family.startswith("joint"):
+        of_networks = [problem.comparison.outcomes(of_network) for of_network in aligned]
+    else:
+        # What concerns the recording alone is then worked out once for all networks.
+        outcomes = iter(problem.comparison.outcomes([layer for of_network in aligned for layer in of_network]))
+        of_networks = [[next(outcomes) for _ in of_network] for of_network in aligned]
     found = []
-    for of_network in layers:
-        aligned = [layer.select(problem.comparison.facts.stimuli) for layer in of_network]
-        outcomes = problem.comparison.outcomes(aligned)
+    for of_network, outcomes in zip(layers, of_networks, strict=True):
         names = [layer.layer for layer in of_network][: len(outcomes)]
         found.append((outcomes[0], commit(outcomes, names, problem.comparison.resamples)))
     return problem.comparison, found
