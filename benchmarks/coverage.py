@@ -24,6 +24,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -72,6 +73,8 @@ REAL, REAL_REGION = "cowley2023/210325", "V4"
 REAL_LAYERS = ("_blocks.4", "_blocks.8", "_blocks.12")
 REAL_HALF, REAL_QUANTITIES = 320, ("halves", "halves committed")
 HALVINGS = 200
+SAMPLED = 100
+"""Units of each layer for metrics that match single units."""
 
 KEY = ("data", "metric", "n", "seed")
 CELL = ["data", "metric", "n", "quantity"]
@@ -179,18 +182,24 @@ def simulated_run(metric: str, n: int, seed: int, n_resamples: int) -> dict[str,
     return values
 
 
+@cache
+def real_layers(of_single_units: bool) -> list[Representation]:
+    """Show the real stimuli: layers whole, or `SAMPLED` units of each with their features."""
+    from brainalign import load_network, probe
+
+    stimuli = load_recording(REAL).stimuli
+    assert stimuli is not None
+    reduction = f"sample:{SAMPLED}" if of_single_units else "whole"
+    network, names = load_network("efficientnet-lite0"), list(REAL_LAYERS)
+    return list(probe(network, stimuli, names, reduction=reduction, keep_features=of_single_units).values())
+
+
 class Halves:
-    """The real recording, its network's layers, and their comparison on random halves."""
+    """The real recording, and the comparison of a network's layers with random halves of it."""
 
     def __init__(self):
-        from brainalign import load_network, probe
-
         self.recording = load_recording(REAL)
-        stimuli = self.recording.stimuli
-        assert stimuli is not None
-        stimuli = stimuli.select(sorted(stimuli.ids))
-        self.ids = list(stimuli.ids)
-        self.layers = list(probe(load_network("efficientnet-lite0"), stimuli, list(REAL_LAYERS)).values())
+        self.ids = sorted(self.recording[REAL_REGION]["stimulus"].values.tolist())
 
     def run(self, metric: str, n: int, seed: int, n_resamples: int) -> dict[str, tuple[float, float, float]]:
         """Difference of two disjoint halves of n stimuli, for the first layer and the committed one."""
@@ -199,7 +208,8 @@ class Halves:
         values: list[list[tuple[float, float, float]]] = []
         for half in (order[:n], order[n : 2 * n]):
             recording = self._half(sorted(half.tolist()), "repeats" in chosen.needs)
-            comparison, found = compared(chosen, recording, n_resamples, seed, [self.layers])
+            layers = real_layers("features" in chosen.needs)
+            comparison, found = compared(chosen, recording, n_resamples, seed, [layers])
             of_half = [(each.raw, *comparison.resamples.variance(each.replicates)) for each in found[0]]
             values.append(of_half)
         found = {}
@@ -304,7 +314,7 @@ def in_markdown(table: pd.DataFrame) -> str:
 
 
 def _share(row: dict) -> str:
-    if np.isnan(row["coverage"]):
+    if np.isnan(row.get("coverage", np.nan)):
         return "–"
     mark = "**" if row["coverage_low"] > WANTED[1] or row["coverage_high"] < WANTED[0] else ""
     return f"{mark}{100 * row['coverage']:.1f}{mark}"
