@@ -178,7 +178,8 @@ class CanonicalKernel:
     ) -> tuple[float, Float[Array, " n"]]:
         r"""Weighted mean of the correlations, and its derivative by the weight of each stimulus.
 
-        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions of length 1.
+        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions of length 1,
+        here as far as it says how ρ varies from sample to sample: times `sampling_spread`.
         """
         p, q = counts
         n = len(layer.axes)
@@ -188,8 +189,35 @@ class CanonicalKernel:
         u, v = layer.axes[:, :p] @ left, region.axes[:, :q] @ right.T
         weights, change = self.weights(v, responses - responses.mean(axis=0))
         value = float(correlations @ weights / weights.sum())
-        influence = (u * v - correlations * (u**2 + v**2) / 2) @ weights + change @ (correlations - value)
+        spread = sampling_spread(correlations, max(p, q), n)
+        influence = (u * v - correlations * (u**2 + v**2) / 2) @ (weights * spread)
+        influence += change @ (correlations - value)
         return value, influence / weights.sum()
+
+
+def sampling_spread(
+    correlations: Float[Array, " correlation"], n_dimensions: int, n_stimuli: int
+) -> Float[Array, " correlation"]:
+    r"""Give the standard deviation of canonical correlations, as a share of what their derivative makes of it.
+
+    A correlation with the best direction of p dimensions is the length of a vector, of signal and of noise;
+    unrelated data of n stimuli have :math:`\rho^2 \sim \mathrm{Beta}(p/2, (n-1-p)/2)`, of mean
+    :math:`\gamma = p/(n-1)`. Along the signal the length varies as the derivative says. The length of noise
+    alone does not: its variance is :math:`(1-\gamma)/2n`, and to first order :math:`(1-\gamma)^2/n`. Between
+    the two, by the share :math:`s = \min(1, \gamma/\rho^2)` of noise, the ratio of the variances is
+
+    .. math:: 1 - s + \frac{s}{2(1-\gamma)}
+
+    (exact for the length of a Gaussian vector where γ is small).
+
+    Examples
+    --------
+    >>> sampling_spread(np.array([0.1, 0.9]), 10, 1001).round(2)
+    array([0.71, 1.  ])
+    """
+    noise = n_dimensions / (n_stimuli - 1)
+    share = noise / np.maximum(correlations**2, noise)
+    return np.sqrt(1 - share + share / (2 * (1 - noise)))
 
 
 def svcca(variance: float = 0.99) -> Metric:

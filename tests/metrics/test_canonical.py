@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.cross_decomposition import CCA
 
 from brainalign.errors import ResponsesError, UnknownNameError
-from brainalign.metrics.canonical import pwcca, pwcca_similarity, svcca, svcca_similarity
+from brainalign.metrics import canonical
+from brainalign.metrics.canonical import (
+    pwcca,
+    pwcca_similarity,
+    sampling_spread,
+    svcca,
+    svcca_similarity,
+)
 
 SHARES = (1.0, 0.99, 0.9, 0.6)
 METRICS = (svcca, pwcca)
@@ -92,7 +100,8 @@ def weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, axes: list[np.nd
 
 
 @pytest.mark.parametrize("share", [1.0, 0.8])
-def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share):
+def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, monkeypatch):
+    monkeypatch.setattr(canonical, "sampling_spread", lambda correlations, *_: np.ones_like(correlations))
     x, y = pair()
     axes = [np.linalg.lstsq(each - each.mean(axis=0), truncated(each, share))[0] for each in (x, y)]
     # Changes so small that the number of directions does not.
@@ -103,6 +112,40 @@ def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share):
         change = row * 60 / row.sum() - 1
         ahead, behind = (weighted(x, y, 1 + sign * step * 1e3 * change, axes)[0] for sign in (1, -1))
         assert value == pytest.approx((ahead - behind) / (2e3 * step), rel=1e-5, abs=1e-10)
+
+
+@pytest.mark.parametrize(("p", "n"), [(10, 2000), (20, 2000), (40, 200), (74, 200), (120, 200)])
+def test_correlations_of_noise_spread_as_multiple_correlations_do(p, n):
+    squares = scipy.stats.beta(p / 2, (n - 1 - p) / 2)
+    mean, square = squares.expect(np.sqrt), squares.mean()
+    first_order = (1 - square) ** 2 / n
+    share = sampling_spread(np.array([np.sqrt(square)]), p, n)[0] ** 2
+    assert share * first_order == pytest.approx(square - mean**2, rel=0.05)
+
+
+def test_correlations_of_signal_and_noise_spread_as_lengths_of_vectors_do():
+    # A Gaussian vector of p dimensions, one of them with a signal: to first order its length has variance 1.
+    p, n = 30, 10**7
+    for signal in (0.0, 3.0, 6.0, 20.0):
+        length = scipy.stats.ncx2(p, signal**2)
+        spread = length.mean() - length.expect(np.sqrt, epsrel=1e-10) ** 2
+        correlation = np.sqrt(length.mean() / n)
+        assert sampling_spread(np.array([correlation]), p, n)[0] ** 2 == pytest.approx(spread, rel=0.03)
+
+
+@pytest.mark.parametrize("signal", [0.0, 1.5])
+def test_standard_error_is_the_spread_over_experiments_with_many_directions_of_noise(signal):
+    counts, values, errors = draw(400, 100), [], []
+    for trial in range(300):
+        generator = np.random.default_rng([9, trial])
+        shared = signal * generator.normal(size=(100, 2))
+        x, y = (generator.normal(size=(100, p)) for p in (16, 6))
+        x[:, :2] += shared
+        y[:, :2] += shared
+        values.append(svcca_similarity(gram(x), y, 1.0))
+        errors.append(svcca(1.0).kernel.resampler(y, counts)(gram(x)).std())
+    # Were noise to vary as the derivative says, it would be 1.29 times as much.
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.12)
 
 
 @pytest.mark.parametrize("metric", METRICS)
