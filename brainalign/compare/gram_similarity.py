@@ -91,7 +91,8 @@ class GramSimilarity:
         """Similarity of each layer on some stimuli: observed, then in each bootstrap sample."""
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
         resampled = self._kernel.resampler(self._responses[rows], counts)
-        return np.array([resampled(gram[np.ix_(rows, rows)]) for gram in grams])
+        values = [resampled(gram[np.ix_(rows, rows)]) for gram in grams]
+        return np.reshape(values, (len(grams), len(counts)))
 
     def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
         """Similarity of halves of the repeats, over the stimuli of which every unit has two."""
