@@ -286,9 +286,8 @@ def merged(table: pd.DataFrame, out: Path) -> pd.DataFrame:
     """Add the rows of a table written before whose runs are not at hand."""
     if not out.exists():
         return table
-    both = pd.concat([*([table] if len(table) else []), pd.read_csv(out)], ignore_index=True).drop_duplicates(
-        CELL
-    )
+    parts = [part for part in (table, pd.read_csv(out)) if len(part)]
+    both = pd.concat(parts, ignore_index=True).drop_duplicates(CELL)
     return both.sort_values(by=["data", "metric", "n"], kind="stable", ignore_index=True)
 
 
@@ -305,9 +304,8 @@ def in_markdown(table: pd.DataFrame) -> str:
         lines += ["", f"{data}, {100 * low:.0f} to {100 * high:.0f} wanted:", ""]
         lines += [f"| stimuli | {' | '.join(map(str, sizes))} |", "| --- " * (1 + len(sizes)) + "|"]
         known = dict.fromkeys(metric for of, metric, _, _ in shares if of == data)
-        for metric in [each for each in METRICS if each in known] + [
-            each for each in known if each not in METRICS
-        ]:
+        others = [metric for metric in known if metric not in METRICS]
+        for metric in [*(metric for metric in METRICS if metric in known), *others]:
             cells = [
                 " · ".join(shares[key] for each in quantities if (key := (data, metric, n, each)) in shares)
                 for n in sizes
