@@ -1,6 +1,5 @@
 r"""Canonical correlations of two representations in their leading directions: SVCCA and PWCCA."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +26,7 @@ Array = np.ndarray
 NOTED_CHANCE = 0.5
 """Canonical correlation of unrelated data (root mean square) from which the value's note gives it."""
 
-Weights = Callable[[Axes, Responses], tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]]
-"""Weight of each canonical direction of the region, and its derivative by the weight of each stimulus."""
+Correlations = Float[Array, " correlation"]
 
 
 def svcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0.99) -> float:
@@ -72,7 +70,7 @@ def svcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0
     >>> round(svcca_similarity(x @ x.T, x @ np.diag([1, 2, 3, 2, 1]), variance=1.0), 12)
     1.0
     """
-    return CanonicalKernel("svcca", variance, _alike).value(gram, responses)
+    return CanonicalKernel("svcca", variance).value(gram, responses)
 
 
 def pwcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0.99) -> float:
@@ -100,22 +98,32 @@ def pwcca_similarity(gram: GramMatrix, responses: Responses, variance: float = 0
     >>> round(pwcca_similarity(x @ x.T, x @ np.diag([1, 2, 3, 2, 1]), variance=1.0), 12)
     1.0
     """
-    return CanonicalKernel("pwcca", variance, _projections).value(gram, responses)
+    return CanonicalKernel("pwcca", variance, projected=True).value(gram, responses)
 
 
 @dataclass(frozen=True)
 class CanonicalKernel:
-    """A weighted mean of the canonical correlations in the directions that hold a share of the variance."""
+    """A mean of the canonical correlations in the directions that hold a share of the variance.
+
+    Parameters
+    ----------
+    name
+        The metric's, for messages.
+    variance
+        Share of the variance of either side to keep.
+    projected
+        Whether each correlation is weighted by the region's responses projected on its direction.
+    """
 
     name: str
     variance: float
-    weights: Weights
+    projected: bool = False
 
     def value(self, gram: GramMatrix, responses: Responses) -> float:
         """Compare a layer with a region."""
         layer, region = self._sides(gram, responses)
         counts = layer.leading(self.variance), region.leading(self.variance)
-        return self._value_and_influence(layer, region, counts, responses)[0]
+        return self._value(canonical_pairs(layer.axes, region.axes, counts), responses)
 
     def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
         """Prepare to compare layers in every resample, to first order, the numbers of directions chosen anew.
@@ -132,7 +140,8 @@ class CanonicalKernel:
             values = np.empty(len(multiplicity))
             for p, q in np.unique(counts, axis=0).tolist():
                 rows = (counts == (p, q)).all(axis=1)
-                value, influence = self._value_and_influence(layer, region, (p, q), responses)
+                pairs = canonical_pairs(layer.axes, region.axes, (p, q))
+                value, influence = self._value(pairs, responses), self._influence(pairs, responses)
                 values[rows] = to_first_order(value, influence, multiplicity[rows])
             return values
 
@@ -144,8 +153,7 @@ class CanonicalKernel:
         counts = layer.leading(self.variance), region.leading(self.variance)
 
         def permuted(order: Int[Array, " n"]) -> float:
-            other = _Side(region.axes[order], region.squares)
-            return self._value_and_influence(layer, other, counts, responses[order])[0]
+            return self._value(canonical_pairs(layer.axes, region.axes[order], counts), responses[order])
 
         return mean_over_permutations(permuted, len(gram))
 
@@ -173,31 +181,68 @@ class CanonicalKernel:
     def _region(self, responses: Responses) -> "_Side":
         return _Side.of(region_axes(np.asarray(responses, dtype=np.float64)))
 
-    def _value_and_influence(
-        self, layer: "_Side", region: "_Side", counts: tuple[int, int], responses: Responses
-    ) -> tuple[float, Float[Array, " n"]]:
-        r"""Weighted mean of the correlations, and its derivative by the weight of each stimulus.
+    def _value(self, pairs: "CanonicalPairs", responses: Responses) -> float:
+        weights = self._weights(pairs, responses)
+        return float(pairs.correlations @ weights / weights.sum()) if len(weights) else float("nan")
 
-        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions of length 1,
-        here as far as it says how ρ varies from sample to sample: times `sampling_spread`.
+    def _weights(self, pairs: "CanonicalPairs", responses: Responses) -> Correlations:
+        if not self.projected:
+            return np.ones_like(pairs.correlations)
+        return np.abs(pairs.v.T @ (responses - responses.mean(axis=0))).sum(axis=1)
+
+    def _influence(self, pairs: "CanonicalPairs", responses: Responses) -> Float[Array, " n"]:
+        r"""Give the derivative of the value by the weight of each stimulus.
+
+        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions, here as far
+        as it says how ρ varies from sample to sample: times `sampling_spread`.
         """
-        p, q = counts
-        n = len(layer.axes)
-        if min(p, q) == 0 or p + q >= n:
-            return float("nan"), np.full(n, np.nan)
-        left, correlations, right = np.linalg.svd(layer.axes[:, :p].T @ region.axes[:, :q], full_matrices=False)
-        u, v = layer.axes[:, :p] @ left, region.axes[:, :q] @ right.T
-        weights, change = self.weights(v, responses - responses.mean(axis=0))
-        value = float(correlations @ weights / weights.sum())
-        spread = sampling_spread(correlations, max(p, q), n)
+        u, v, correlations = pairs.u, pairs.v, pairs.correlations
+        if not len(correlations):
+            return np.full(len(u), np.nan)
+        weights = self._weights(pairs, responses)
+        spread = sampling_spread(correlations, pairs.n_dimensions, len(u))
         influence = (u * v - correlations * (u**2 + v**2) / 2) @ (weights * spread)
-        influence += change @ (correlations - value)
-        return value, influence / weights.sum()
+        if self.projected:
+            influence += influence_of_projections(pairs, responses - responses.mean(axis=0))
+        return influence / weights.sum()
 
 
-def sampling_spread(
-    correlations: Float[Array, " correlation"], n_dimensions: int, n_stimuli: int
-) -> Float[Array, " correlation"]:
+@dataclass(frozen=True, eq=False)
+class CanonicalPairs:
+    """Pairs of canonical directions over the stimuli, of length 1, and the correlation of each pair.
+
+    Parameters
+    ----------
+    u, v
+        The layer's directions, and the region's.
+    correlations
+        From the highest on; none where all data would have some that are 1.
+    n_dimensions
+        The greater of the two sides' numbers of dimensions.
+    """
+
+    u: Axes
+    v: Axes
+    correlations: Correlations
+    n_dimensions: int
+
+
+def canonical_pairs(
+    layer: Float[Array, "n axis"], region: Float[Array, "n other"], counts: tuple[int, int]
+) -> CanonicalPairs:
+    """Pair the leading axes of a layer with those of a region, so many of each."""
+    p, q = counts if sum(counts) < len(layer) else (0, 0)
+    left, correlations, right = np.linalg.svd(layer[:, :p].T @ region[:, :q], full_matrices=False)
+    return CanonicalPairs(layer[:, :p] @ left, region[:, :q] @ right.T, correlations, max(p, q))
+
+
+def noise_share(correlations: Correlations, n_dimensions: int, n_stimuli: int) -> Correlations:
+    """How much of ρ² unrelated data would have: p/(n − 1), the mean of the best of p dimensions' ρ²."""
+    noise = n_dimensions / (n_stimuli - 1)
+    return noise / np.maximum(correlations**2, noise)
+
+
+def sampling_spread(correlations: Correlations, n_dimensions: int, n_stimuli: int) -> Correlations:
     r"""Give the standard deviation of canonical correlations, as a share of what their derivative makes of it.
 
     A correlation with the best direction of p dimensions is the length of a vector, of signal and of noise;
@@ -215,52 +260,82 @@ def sampling_spread(
     >>> sampling_spread(np.array([0.1, 0.9]), 10, 1001).round(2)
     array([0.71, 1.  ])
     """
-    noise = n_dimensions / (n_stimuli - 1)
-    share = noise / np.maximum(correlations**2, noise)
-    return np.sqrt(1 - share + share / (2 * (1 - noise)))
+    share = noise_share(correlations, n_dimensions, n_stimuli)
+    return np.sqrt(1 - share + share / (2 * (1 - n_dimensions / (n_stimuli - 1))))
+
+
+def influence_of_projections(pairs: CanonicalPairs, responses: Float[Array, "n unit"]) -> Float[Array, " n"]:
+    r"""Give what PWCCA's weights add to the derivative of :math:`\sum_k \alpha_k \rho_k / \sum_k \alpha_k`.
+
+    That is, :math:`\sum_k f_k\, d\alpha_k` with :math:`f_k` the correlation less the value. Projections
+    :math:`\alpha_k = \sum_j \lvert \langle v_k, y_j \rangle \rvert` change as sums over the stimuli, and as
+    directions turn towards each other. Direction k turns towards l by :math:`t_{kl} / (\rho_k^2 - \rho_l^2)`,
+
+    .. math:: t_{kl} = \rho_k u_{ik} v_{il} + \rho_l u_{il} v_{ik} - \rho_k \rho_l u_{ik} u_{il}
+        - \tfrac{1}{2} (\rho_k^2 + \rho_l^2) v_{ik} v_{il}
+
+    (perturbation of eigenvectors), and :math:`\alpha_k` changes with it by
+    :math:`g_{kl} = \sum_j \mathrm{sign} \langle v_k, y_j \rangle \langle v_l, y_j \rangle`. Of that the
+    symmetric part counts by :math:`f_k - f_l`, and stays finite where correlations are alike. The other part
+    counts by :math:`f_k + f_l` and does not: there directions turn by more than a derivative can say, and
+    those of noise turn anywhere. So it counts as far as both are of signal (`noise_share`), and
+    :math:`1/d = 1/(\rho_k^2 - \rho_l^2)` is replaced by :math:`d/(d^2 + e^2)`, e² the variance of
+    :math:`t_{kl}` in Gaussian data.
+    """
+    u, v, correlations = pairs.u, pairs.v, pairs.correlations
+    projections = v.T @ responses
+    signs, weights = np.sign(projections), np.abs(projections).sum(axis=1)
+    factors = correlations - correlations @ weights / weights.sum()
+    turned = signs @ projections.T
+    common, own = (turned + turned.T) / 2, (turned - turned.T) / 2
+
+    squares, products = correlations**2, np.outer(correlations, correlations)
+    gap, mean_square = np.subtract.outer(squares, squares), np.add.outer(squares, squares) / 2
+    variance = 2 * mean_square - 3 * mean_square**2 + (2 * mean_square - 1) * products**2
+    signal = 1 - noise_share(correlations, pairs.n_dimensions, len(u))
+    own *= np.add.outer(factors, factors) * np.outer(signal, signal)
+    bound = gap**2 + np.maximum(variance, 0) / len(u)
+    turns = _ratio(common, np.add.outer(correlations, correlations)) + _ratio(own * gap, bound)
+    np.fill_diagonal(turns, 0)
+
+    by_sums = v * (responses @ signs.T - v @ turned.T / 2)
+    along = u * correlations
+    by_turns = (2 * along - v * squares) * (v @ turns) - along * (along @ turns)
+    return by_sums @ factors + by_turns.sum(axis=1) / 2
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """Divide, and give 0 where the denominator is 0, as the numerator is."""
+    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
 
 
 def svcca(variance: float = 0.99) -> Metric:
     """SVCCA: mean canonical correlation of the directions that hold a share of the variance of either side."""
-    return _metric("svcca", variance, _alike, True, "mean canonical correlation", "Raghu et al. 2017")
+    return _metric(CanonicalKernel("svcca", variance), "mean canonical correlation", "Raghu et al. 2017")
 
 
 def pwcca(variance: float = 0.99) -> Metric:
     """PWCCA: canonical correlations weighted by the share of the region's responses that each holds."""
     label = "canonical correlation, projection-weighted by the region"
-    return _metric("pwcca", variance, _projections, False, label, "Morcos et al. 2018")
+    return _metric(CanonicalKernel("pwcca", variance, projected=True), label, "Morcos et al. 2018")
 
 
-def _metric(name: str, variance: float, weights: Weights, symmetric: bool, label: str, citation: str) -> Metric:
+def _metric(kernel: CanonicalKernel, label: str, citation: str) -> Metric:
+    name, variance = kernel.name, kernel.variance
     _check_variance(name, variance)
-    kernel = CanonicalKernel(name, variance, weights)
     return Metric(
         name=name,
         family="gram",
         kernel=kernel,
         needs=frozenset({"gram", "responses"}),
         range=(0.0, 1.0),
-        symmetric=symmetric,
+        symmetric=not kernel.projected,
         invariances=frozenset({"rotation", "scaling", "translation"}),
         chance=kernel.chance,
         label=f"{name.upper()}: {label}, {100 * variance:g} % of variance",
         citation=citation,
         options={"variance": variance},
     )
-
-
-def _alike(
-    directions: Axes, responses: Responses
-) -> tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]:
-    return np.ones(directions.shape[1]), np.zeros_like(directions)
-
-
-def _projections(
-    directions: Axes, responses: Responses
-) -> tuple[Float[Array, " correlation"], Float[Array, "n correlation"]]:
-    projections = directions.T @ responses
-    weights = np.abs(projections).sum(axis=1)
-    return weights, directions * (responses @ np.sign(projections).T) - weights * directions**2 / 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from sklearn.cross_decomposition import CCA
 from brainalign.errors import ResponsesError, UnknownNameError
 from brainalign.metrics import canonical
 from brainalign.metrics.canonical import (
+    canonical_pairs,
+    influence_of_projections,
     pwcca,
     pwcca_similarity,
     sampling_spread,
@@ -112,6 +114,25 @@ def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, mon
         change = row * 60 / row.sum() - 1
         ahead, behind = (weighted(x, y, 1 + sign * step * 1e3 * change, axes)[0] for sign in (1, -1))
         assert value == pytest.approx((ahead - behind) / (2e3 * step), rel=1e-5, abs=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pwcca_is_differentiated_by_the_weights_of_stimuli_where_there_is_next_to_no_noise(seed):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(5_000, 4))
+    y = (x + generator.normal(size=x.shape) * [0.2, 0.6, 1.0, 1.7]) @ generator.normal(size=(4, 6))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    axes = [np.linalg.svd(each, full_matrices=False)[2][:4].T for each in (x, y)]
+    lengths = [each @ axis for each, axis in zip((x, y), axes, strict=True)]
+    pairs = canonical_pairs(*(each / np.linalg.norm(each, axis=0) for each in lengths), (4, 4))
+    u, v, correlations = pairs.u, pairs.v, pairs.correlations
+    projections = np.abs(v.T @ y).sum(axis=1)
+    influence = (u * v - correlations * (u**2 + v**2) / 2) @ projections
+    influence = (influence + influence_of_projections(pairs, y)) / projections.sum()
+    # Weights that make directions turn.
+    change = np.tanh(lengths[0] @ generator.normal(size=4)) * np.tanh(lengths[1] @ generator.normal(size=4))
+    ahead, behind = (weighted(x, y, 1 + sign * 1e-3 * change, axes)[1] for sign in (1, -1))
+    assert influence @ change == pytest.approx((ahead - behind) / 2e-3, rel=0.01)
 
 
 @pytest.mark.parametrize(("p", "n"), [(10, 2000), (20, 2000), (40, 200), (74, 200), (120, 200)])
