@@ -217,13 +217,16 @@ class CanonicalPairs:
         The layer's directions, and the region's.
     correlations
         From the highest on; none where all data would have some that are 1.
+    region
+        Axes that span the region: more than there are pairs where the layer has fewer.
     n_dimensions
         The greater of the two sides' numbers of dimensions.
     """
 
     u: Axes
     v: Axes
-    correlations: Correlations
+    correlations: Float[Array, " axis"]
+    region: Float[Array, "n other"]
     n_dimensions: int
 
 
@@ -232,8 +235,9 @@ def canonical_pairs(
 ) -> CanonicalPairs:
     """Pair the leading axes of a layer with those of a region, so many of each."""
     p, q = counts if sum(counts) < len(layer) else (0, 0)
-    left, correlations, right = np.linalg.svd(layer[:, :p].T @ region[:, :q], full_matrices=False)
-    return CanonicalPairs(layer[:, :p] @ left, region[:, :q] @ right.T, correlations, max(p, q))
+    layer, region = layer[:, :p], region[:, :q]
+    left, correlations, right = np.linalg.svd(layer.T @ region, full_matrices=False)
+    return CanonicalPairs(layer @ left, region @ right.T, correlations, region, max(p, q))
 
 
 def noise_share(correlations: Correlations, n_dimensions: int, n_stimuli: int) -> Correlations:
@@ -268,44 +272,63 @@ def influence_of_projections(pairs: CanonicalPairs, responses: Float[Array, "n u
     r"""Give what PWCCA's weights add to the derivative of :math:`\sum_k \alpha_k \rho_k / \sum_k \alpha_k`.
 
     That is, :math:`\sum_k f_k\, d\alpha_k` with :math:`f_k` the correlation less the value. Projections
-    :math:`\alpha_k = \sum_j \lvert \langle v_k, y_j \rangle \rvert` change as sums over the stimuli, and as
-    directions turn towards each other. Direction k turns towards l by :math:`t_{kl} / (\rho_k^2 - \rho_l^2)`,
+    :math:`\alpha_k = \sum_j \lvert \langle v_k, y_j \rangle \rvert` change as sums over the stimuli, as all
+    directions are made orthogonal anew, and as they turn towards each other: direction k towards l by
+    :math:`t_{kl} / (\rho_k^2 - \rho_l^2)`,
 
     .. math:: t_{kl} = \rho_k u_{ik} v_{il} + \rho_l u_{il} v_{ik} - \rho_k \rho_l u_{ik} u_{il}
         - \tfrac{1}{2} (\rho_k^2 + \rho_l^2) v_{ik} v_{il}
 
     (perturbation of eigenvectors), and :math:`\alpha_k` changes with it by
     :math:`g_{kl} = \sum_j \mathrm{sign} \langle v_k, y_j \rangle \langle v_l, y_j \rangle`. Of that the
-    symmetric part counts by :math:`f_k - f_l`, and stays finite where correlations are alike. The other part
-    counts by :math:`f_k + f_l` and does not: there directions turn by more than a derivative can say, and
-    those of noise turn anywhere. So it counts as far as both are of signal (`noise_share`), and
-    :math:`1/d = 1/(\rho_k^2 - \rho_l^2)` is replaced by :math:`d/(d^2 + e^2)`, e² the variance of
-    :math:`t_{kl}` in Gaussian data.
+    symmetric part counts by :math:`f_k - f_l = \rho_k - \rho_l`, and so remains where correlations are alike.
+    The other part counts by :math:`f_k + f_l` and does not: there directions turn by more than a derivative can
+    say. So it counts as far as both are of signal (`noise_share`), for directions of noise turn into each other
+    and leave their sum as it was, and by `bounded_inverse_gaps`. The region's directions that have no partner,
+    and so no weight, have ρ = 0; directions turn towards them by bounded inverse gaps too.
     """
-    u, v, correlations = pairs.u, pairs.v, pairs.correlations
-    projections = v.T @ responses
-    signs, weights = np.sign(projections), np.abs(projections).sum(axis=1)
+    u, v, correlations, n = pairs.u, pairs.v, pairs.correlations, len(pairs.u)
+    signed = responses @ np.sign(v.T @ responses).T
+    slopes = signed.T @ v
+    weights = np.diagonal(slopes)
     factors = correlations - correlations @ weights / weights.sum()
-    turned = signs @ projections.T
-    common, own = (turned + turned.T) / 2, (turned - turned.T) / 2
+    signal = 1 - noise_share(correlations, pairs.n_dimensions, n)
 
-    squares, products = correlations**2, np.outer(correlations, correlations)
-    gap, mean_square = np.subtract.outer(squares, squares), np.add.outer(squares, squares) / 2
-    variance = 2 * mean_square - 3 * mean_square**2 + (2 * mean_square - 1) * products**2
-    signal = 1 - noise_share(correlations, pairs.n_dimensions, len(u))
-    own *= np.add.outer(factors, factors) * np.outer(signal, signal)
-    bound = gap**2 + np.maximum(variance, 0) / len(u)
-    turns = _ratio(common, np.add.outer(correlations, correlations)) + _ratio(own * gap, bound)
+    turns = _ratio((slopes + slopes.T) / 2, np.add.outer(correlations, correlations))
+    apart = (slopes - slopes.T) / 2 * np.add.outer(factors, factors) * np.outer(signal, signal)
+    turns += apart * bounded_inverse_gaps(correlations, correlations, n)
     np.fill_diagonal(turns, 0)
+    along, squares = u * correlations, correlations**2
+    by_turns = ((2 * along - v * squares) * (v @ turns) - along * (along @ turns)) / 2
 
-    by_sums = v * (responses @ signs.T - v @ turned.T / 2)
-    along = u * correlations
-    by_turns = (2 * along - v * squares) * (v @ turns) - along * (along @ turns)
-    return by_sums @ factors + by_turns.sum(axis=1) / 2
+    spanned = pairs.region @ (pairs.region.T @ signed)
+    beyond = (spanned - v @ slopes.T) * bounded_inverse_gaps(correlations, np.zeros(1), n)[:, 0]
+    by_turns_beyond = (along - v * squares / 2) * beyond
+    by_sums = v * (signed - spanned / 2)
+    return (by_sums + by_turns_beyond) @ factors + by_turns.sum(axis=1)
+
+
+def bounded_inverse_gaps(
+    first: Float[Array, " k"], second: Float[Array, " l"], n_stimuli: int
+) -> Float[Array, "k l"]:
+    r"""Give :math:`d/(d^2 + e^2)` for each gap :math:`d = \rho_k^2 - \rho_l^2`: 1/d where it is well known.
+
+    :math:`e^2 = (2s - 3s^2 + (2s - 1) \rho_k^2 \rho_l^2) / n`, with s the mean of both squares, is the variance
+    that the sum of :math:`t_{kl}` over n stimuli has in Gaussian data (see `influence_of_projections`).
+
+    Examples
+    --------
+    >>> bounded_inverse_gaps(np.array([0.9]), np.array([0.9, 0.5]), 1000).round(3)
+    array([[0.   , 1.784]])
+    """
+    gap = np.subtract.outer(first**2, second**2)
+    mean = np.add.outer(first**2, second**2) / 2
+    variance = 2 * mean - 3 * mean**2 + (2 * mean - 1) * np.outer(first, second) ** 2
+    return _ratio(gap, gap**2 + np.maximum(variance, 0) / n_stimuli)
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
-    """Divide, and give 0 where the denominator is 0, as the numerator is."""
+    """Divide, and give 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)
 
 

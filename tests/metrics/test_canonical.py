@@ -8,6 +8,7 @@ from sklearn.cross_decomposition import CCA
 from brainalign.errors import ResponsesError, UnknownNameError
 from brainalign.metrics import canonical
 from brainalign.metrics.canonical import (
+    bounded_inverse_gaps,
     canonical_pairs,
     influence_of_projections,
     pwcca,
@@ -117,22 +118,35 @@ def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, mon
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pwcca_is_differentiated_by_the_weights_of_stimuli_where_there_is_next_to_no_noise(seed):
-    generator = np.random.default_rng(seed)
-    x = generator.normal(size=(5_000, 4))
-    y = (x + generator.normal(size=x.shape) * [0.2, 0.6, 1.0, 1.7]) @ generator.normal(size=(4, 6))
+@pytest.mark.parametrize(("p", "q"), [(4, 4), (8, 4), (4, 8)])
+def test_pwcca_is_differentiated_by_the_weights_of_stimuli_where_there_is_next_to_no_noise(p, q, seed):
+    generator, m = np.random.default_rng(seed), min(p, q)
+    x, y = (generator.normal(size=(5000, size)) for size in (p, q))
+    y[:, :4] = x[:, :4] + y[:, :4] * [0.2, 0.6, 1.0, 1.7]
+    y = y @ generator.normal(size=(q, q))
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    axes = [np.linalg.svd(each, full_matrices=False)[2][:4].T for each in (x, y)]
-    lengths = [each @ axis for each, axis in zip((x, y), axes, strict=True)]
-    pairs = canonical_pairs(*(each / np.linalg.norm(each, axis=0) for each in lengths), (4, 4))
+    pairs = canonical_pairs(*(np.linalg.svd(each, full_matrices=False)[0] for each in (x, y)), (p, q))
+    assert pairs.correlations.shape == (m,)
     u, v, correlations = pairs.u, pairs.v, pairs.correlations
     projections = np.abs(v.T @ y).sum(axis=1)
     influence = (u * v - correlations * (u**2 + v**2) / 2) @ projections
     influence = (influence + influence_of_projections(pairs, y)) / projections.sum()
     # Weights that make directions turn.
-    change = np.tanh(lengths[0] @ generator.normal(size=4)) * np.tanh(lengths[1] @ generator.normal(size=4))
-    ahead, behind = (weighted(x, y, 1 + sign * 1e-3 * change, axes)[1] for sign in (1, -1))
-    assert influence @ change == pytest.approx((ahead - behind) / 2e-3, rel=0.01)
+    change = np.tanh(x @ generator.normal(size=p)) * np.tanh(y @ generator.normal(size=q))
+    ahead, behind = (weighted(x, y, 1 + sign * 1e-3 * change, [np.eye(p), np.eye(q)])[1] for sign in (1, -1))
+    assert influence @ change == pytest.approx((ahead - behind) / 2e-3, rel=0.02, abs=1e-4)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.8, 0.5), (0.6, 0.599), (0.3, 0.0), (0.95, 0.9)])
+def test_gaps_of_squared_correlations_are_as_uncertain_as_directions_turn_in_gaussian_data(first, second):
+    generator, n, draws = np.random.default_rng(3), 100, 4000
+    r, s = first, second
+    v_k, v_l, noise_k, noise_l = generator.normal(size=(4, draws, n))
+    u_k, u_l = (r * v_k + np.sqrt(1 - r**2) * noise_k, s * v_l + np.sqrt(1 - s**2) * noise_l)
+    turn = r * u_k * v_l + s * u_l * v_k - r * s * u_k * u_l - (r**2 + s**2) / 2 * v_k * v_l
+    inverse = bounded_inverse_gaps(np.array([first]), np.array([second]), n)[0, 0]
+    gap = first**2 - second**2
+    assert gap / inverse - gap**2 == pytest.approx(turn.mean(axis=1).var(), rel=0.1)
 
 
 @pytest.mark.parametrize(("p", "n"), [(10, 2000), (20, 2000), (40, 200), (74, 200), (120, 200)])
@@ -167,6 +181,29 @@ def test_standard_error_is_the_spread_over_experiments_with_many_directions_of_n
         errors.append(svcca(1.0).kernel.resampler(y, counts)(gram(x)).std())
     # Were noise to vary as the derivative says, it would be 1.29 times as much.
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "noise", "widest"),
+    [
+        # Many directions of noise: did they turn as those of signal, it would be 1.2 times as much.
+        (40, 10, np.linspace(0.3, 2, 6), 1.12),
+        # All correlations alike: were their gaps not bounded, 1.2 times.
+        (6, 6, np.full(6, 0.7), 1.1),
+        # Directions of the region without a partner: safe.
+        (10, 40, np.linspace(0.3, 2, 6), 1.25),
+    ],
+)
+def test_standard_error_of_pwcca_is_the_spread_over_experiments(p, q, noise, widest):
+    mixing, counts = np.random.default_rng(1).normal(size=(q, q)), draw(400, 200)
+    values, errors = [], []
+    for trial in range(150):
+        generator = np.random.default_rng([trial, p, q, 200])
+        x, y = (generator.normal(size=(200, size)) for size in (p, q))
+        y[:, :6] = x[:, :6] + y[:, :6] * noise
+        values.append(pwcca_similarity(gram(x), y @ mixing, 1.0))
+        errors.append(pwcca(1.0).kernel.resampler(y @ mixing, counts)(gram(x)).std())
+    assert 0.9 < np.sqrt(np.mean(np.square(errors))) / np.std(values) < widest
 
 
 @pytest.mark.parametrize("metric", METRICS)
