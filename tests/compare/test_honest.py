@@ -32,7 +32,7 @@ PAIRED = [
     "rsa:compare=pearson",
     "rsa:rdm=euclidean,compare=cosine",
 ]
-"""Metrics by whose values two networks are compared: whoever adds one to the catalogue adds it here."""
+"""Metrics by whose values two networks are compared; benchmarks/coverage.md has all (the share `equal`)."""
 
 PERMUTED = [
     "ridge_fixed",
