@@ -61,7 +61,8 @@ class GramSimilarity:
             ceiling_lower=half,
             notes=notes,
         )
-        self.resamples = Resamples.draw(n_resamples, n, 0, seed, of_pairs=True)
+        jackknifed = self._kernel.jackknifed
+        self.resamples = Resamples.draw(n_resamples, n, 0, seed, of_pairs=True, jackknifed=jackknifed)
         groups = labels(metadata, "image", patterns.stimuli)
         self._halves = halves(n, N_HALVINGS, np.random.default_rng(seed), groups)
 

@@ -34,6 +34,8 @@ class Resamples:
         stimuli shows; 0 where nothing is fitted. See `variance`.
     of_pairs
         Whether values compare pairs of stimuli, as RDMs and Gram matrices do. See `variance`.
+    jackknifed
+        Whether replicates are those of `brainalign.metrics.jackknife`, of pairs too. See `variance`.
     of_splits
         Whether the samples are no bootstrap samples but the test sets of the splits themselves. See `variance`.
     n_halvings
@@ -44,6 +46,7 @@ class Resamples:
     subjects: Int[Array, "resample subject"] | None
     fit_share: float = 0.0
     of_pairs: bool = False
+    jackknifed: bool = False
     of_splits: bool = False
     n_halvings: int = 0
 
@@ -71,6 +74,7 @@ class Resamples:
         *,
         fit_share: float = 0.0,
         of_pairs: bool = False,
+        jackknifed: bool = False,
     ) -> "Resamples":
         """Draw stimuli, and subjects where there are three or more, with replacement; none for no interval."""
         if n_resamples < 0 or n_resamples == 1:
@@ -82,7 +86,7 @@ class Resamples:
         subjects = None
         if n_subjects >= 3:
             subjects = generator.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), n_resamples)
-        return cls(stimuli, subjects, fit_share, of_pairs)
+        return cls(stimuli, subjects, fit_share, of_pairs, jackknifed)
 
     @property
     def n_kinds(self) -> int:
@@ -114,7 +118,10 @@ class Resamples:
         Pairs (`of_pairs`), over stimuli alone: what is peculiar to a pair of stimuli is in the replicates
         three times, for its weight m_i m_j varies with m_i, with m_j and with both. Their last part, which is
         not linear in the counts m, is left out: the infinitesimal jackknife (Efron 2014). That takes 100
-        samples more than there are stimuli; with fewer nothing is left out, and intervals are wider.
+        samples more than there are stimuli; with fewer nothing is left out, and intervals are wider. Of a
+        jackknife (`jackknifed`) the linear part is ΣK s_K and the other ΣK(K − 1)/2 s_K, with s_K what is
+        peculiar to K stimuli and the variance Σs_K. Where s_K falls off as a geometric series, that is the
+        square of the first over the sum of both: the linear share of the replicates' variance, squared.
 
         Splits (`of_splits`): (1/J + n₂/n₁) times the variance between J splits, with J − 1 degrees of freedom:
         Nadeau and Bengio's corrected resampled t-test. With halves of the stimuli (`n_halvings`) their share
@@ -130,7 +137,7 @@ class Resamples:
         References
         ----------
         Schütt et al. (2023), eLife 12:e82566; Nadeau & Bengio (2003), Machine Learning 52:239; Efron (2014),
-        J Am Stat Assoc 109:991.
+        J Am Stat Assoc 109:991; Efron & Stein (1981), Ann Stat 9:586, of the jackknife.
         """
         n_stimuli = self.stimuli.shape[1]
         if self.n_halvings:
@@ -144,6 +151,7 @@ class Resamples:
         if self.subjects is None:
             factor = (1 + self.fit_share) * by_stimuli
             kept = 1 - self._peculiar_to_pairs(replicates[0]) if self.of_pairs else 1.0
+            kept = kept**2 if self.jackknifed else kept
             return float(factor * kept * spread[0]), float(n_stimuli - 1)
         n_subjects = self.subjects.shape[1]
         by_subjects = n_subjects / (n_subjects - 1)
@@ -180,7 +188,7 @@ class Resamples:
         return _linear_basis(self.stimuli)
 
     def _peculiar_to_pairs(self, replicates: Float[Array, " resample"]) -> float:
-        """Share of the replicates' variance that is not linear in the counts: a third at most, for pairs."""
+        """Share of the variance that is not linear in the counts; in a bootstrap a third at most."""
         known = np.isfinite(replicates)
         if known.sum() < self.stimuli.shape[1] + SPARE_RESAMPLES:
             return 0.0
@@ -189,7 +197,7 @@ class Resamples:
         residual = centred - basis @ (basis.T @ centred)
         total = float(centred @ centred) / (len(centred) - 1)
         peculiar = float(residual @ residual) / (len(centred) - basis.shape[1])
-        return min(peculiar / total, 1 / 3) if total > 0 else 0.0
+        return min(peculiar / total, 1.0 if self.jackknifed else 1 / 3) if total > 0 else 0.0
 
 
 def _linear_basis(counts: Int[Array, "resample stimulus"]) -> Float[Array, "resample stimulus"]:

@@ -118,6 +118,7 @@ class CanonicalKernel:
     name: str
     variance: float
     projected: bool = False
+    jackknifed = False
 
     def value(self, gram: GramMatrix, responses: Responses) -> float:
         """Compare a layer with a region."""

@@ -30,6 +30,11 @@ class GramKernel(Protocol):
     The features and the responses may be centred on any point.
     """
 
+    @property
+    def jackknifed(self) -> bool:
+        """Say whether resamples are those of `brainalign.metrics.jackknife`, with what pairs add."""
+        ...
+
     def value(self, gram: GramMatrix, responses: Responses) -> float:
         """Compare a layer with a region; NaN where the value would mean nothing."""
         ...

@@ -20,6 +20,7 @@ from brainalign.metrics.gram_kernel import (
     region_axes,
     to_first_order,
 )
+from brainalign.metrics.jackknife import PairJackknife, nuclear_norm_changes
 from brainalign.metrics.metric import Invariance, Metric
 from brainalign.names import unknown_name
 
@@ -133,19 +134,27 @@ class ProcrustesKernel:
 
     alpha: float
 
+    @property
+    def jackknifed(self) -> bool:
+        """Say that without whitening, resamples are those of `PairJackknife`; else they are of first order."""
+        return self.alpha == 1
+
     def value(self, gram: GramMatrix, responses: Responses) -> float:
         """Compare a layer with a region."""
         return procrustes_similarity(gram, responses, self.alpha)
 
     def resampler(self, responses: Responses, multiplicity: Multiplicity) -> Resampler:
-        """Prepare to compare layers in every resample, to first order: O(n²·units), O(n³) with whitening."""
+        """Prepare to compare layers in every resample: O(n²·units), O(n³) with whitening."""
         region = _Side.of_region(responses, self.alpha)
+        jackknife = PairJackknife(multiplicity) if self.jackknifed else None
 
         def resampled(gram: GramMatrix) -> Float[Array, " resample"]:
             check_sides("Procrustes similarity", gram, responses)
             layer = _Side.of_layer(gram, self.alpha)
             if not _has_value(layer, region, self.alpha):
                 return np.full(len(multiplicity), np.nan)
+            if jackknife is not None:
+                return _jackknifed(layer, region, jackknife)
             return to_first_order(*_value_and_influence(layer, region, self.alpha), multiplicity)
 
         return resampled
@@ -257,16 +266,40 @@ def _aligned(layer: _Side, region: _Side) -> tuple[float, Float[Array, "n axis"]
     return cosine, product @ (axes / singular) @ axes.T
 
 
+def _jackknifed(layer: _Side, region: _Side, jackknife: PairJackknife) -> Float[Array, " resample"]:
+    """Cosine in every resample, from what it is without each stimulus, and without pairs; not whitened."""
+    n = len(layer.patterns)
+    product = layer.patterns @ region.patterns
+    squares, axes = np.linalg.eigh(region.patterns.T @ product)
+    y, towards_x = region.patterns @ axes, product @ axes
+    norm = np.sqrt(squares[squares > max(NEGLIGIBLE * squares[-1], 0.0)]).sum()
+
+    def without(sets: Int[Array, "set left"]) -> Float[Array, " set"]:
+        # Stimuli that are left out take part in the mean: with the rest centred anew, sums lose this much more.
+        n_left = sets.shape[1]
+        recentred = np.eye(n_left) + (np.sqrt(n / (n - n_left)) - 1) / n_left
+        of_y, of_x = recentred @ y[sets], recentred @ towards_x[sets]
+        x_gram = recentred @ layer.patterns[sets[:, :, None], sets[:, None, :]] @ recentred
+        change = nuclear_norm_changes(squares, of_y, of_x, x_gram)
+        square_x = layer.square - np.trace(x_gram, axis1=1, axis2=2)
+        square_y = region.square - np.sum(of_y**2, axis=(1, 2))
+        size = np.sqrt(np.maximum(square_x, 0.0) * np.maximum(square_y, 0.0))
+        rounding = NEGLIGIBLE * np.sqrt(layer.square * region.square)
+        return np.divide(norm + change, size, out=np.zeros_like(size), where=size > rounding)
+
+    value = float(norm / np.sqrt(layer.square * region.square))
+    return jackknife.replicates(value, without(np.arange(n)[:, None]), without(jackknife.pairs))
+
+
 def _value_and_influence(layer: _Side, region: _Side, alpha: float) -> tuple[float, Float[Array, " n"]]:
-    r"""Cosine, and its derivative by the weight of each stimulus in all sums over stimuli.
+    r"""Cosine of whitened sides, and its derivative by the weight of each stimulus in all sums over stimuli.
 
     Of the sum of singular values it is ⟨x_i P Qᵀ, y_i⟩, and what the whitening of either side changes.
     """
     cosine, aligned = _aligned(layer, region)
     change = np.einsum("ia,ia->i", aligned, region.patterns)
-    if alpha < 1:
-        onto_layer = region.patterns @ (aligned.T @ (layer.axes / layer.whitened))
-        change -= (1 - alpha) * (_whitening_change(layer, onto_layer) + _whitening_change(region, aligned))
+    onto_layer = region.patterns @ (aligned.T @ (layer.axes / layer.whitened))
+    change -= (1 - alpha) * (_whitening_change(layer, onto_layer) + _whitening_change(region, aligned))
     size = np.sqrt(layer.square * region.square)
     sizes = layer.square_change / layer.square + region.square_change / region.square
     return cosine, change / size - cosine / 2 * sizes

@@ -269,6 +269,18 @@ def test_pairs_without_a_value_in_some_samples():
     assert drawn.variance(replicates) == pytest.approx(of_known.variance(replicates[:, known]), rel=1e-10)
 
 
+def test_of_a_jackknife_the_linear_share_counts_squared():
+    generator = np.random.default_rng(2)
+    drawn = drawn_pairs(12, 300)
+    replicates = (drawn.stimuli @ generator.normal(size=12) + 5 * generator.normal(size=300))[None]
+    of_jackknife = Resamples(drawn.stimuli, None, of_pairs=True, jackknifed=True).variance(replicates)[0]
+    fitted = LinearRegression().fit(drawn.stimuli[:, :-1], replicates[0])
+    residual = ((replicates[0] - fitted.predict(drawn.stimuli[:, :-1])) ** 2).sum() / (300 - 12)
+    total = replicates.var(ddof=1)
+    assert residual > total / 3
+    assert of_jackknife == pytest.approx((total - residual) ** 2 / total * 12 / 11, rel=1e-10)
+
+
 def test_no_more_than_a_third_is_ever_left_out():
     drawn = drawn_pairs(12, 300)
     replicates = np.random.default_rng(4).normal(size=(1, 300))
