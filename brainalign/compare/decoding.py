@@ -8,8 +8,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
-from brainalign.compare.comparison import Facts, Outcome
-from brainalign.compare.held_out import Fold, centred_blocks, fold_weights, outcome_over_folds
+from brainalign.compare.comparison import Facts, Outcome, mean_over_splits
+from brainalign.compare.held_out import centred_blocks, fold_weights, outcome_over_folds
 from brainalign.compare.patterns import Patterns, check_enough_stimuli, find_patterns
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import labels
@@ -31,8 +31,8 @@ Array = np.ndarray
 N_FOLDS = 4
 """A quarter of the stimuli is held out at a time."""
 
-CHOOSING = 3
-"""A third of the training stimuli chooses the layer."""
+N_INNER_FOLDS = 3
+"""The layer is chosen by thirds of the training stimuli, each decoded from the rest of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +45,23 @@ class Labelled:
     n_without: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class NestedFold:
+    """Rows of one fold: training and test, and pairs of training rows, to fit on and to choose a layer by."""
+
+    train: Int[Array, " train"]
+    test: Int[Array, " test"]
+    inner: tuple[tuple[Array, Array], ...]
+
+
 class Decoding:
     """A region's stimuli with labels, to be decoded from layers.
 
     Four stratified folds, in each of which a quarter of the stimuli is held out; the balanced accuracy in
-    each; the mean over folds. The ceiling is what the same decoder reaches in the same folds on the region's
-    mean responses; a layer may exceed it. The bootstrap resamples the held-out stimuli within their folds;
-    the variance of the fit is left out.
+    each; the mean over folds. A layer is chosen by its accuracy in three folds of the training stimuli.
+    The ceiling is what the same decoder reaches in the same folds on the region's mean responses; a layer may
+    exceed it. The bootstrap resamples the held-out stimuli within their folds; the variance of the fit is left
+    out.
     """
 
     def __init__(
@@ -95,7 +105,10 @@ class Decoding:
         return (raw - self._chance) / (self.facts.ceiling - self._chance)
 
     def _outcome(self, gram: Float[Array, "n n"]) -> Outcome:
-        choosing = [self._accuracy(gram, fold.fit, fold.choose) for fold in self._folds]
+        choosing = [
+            mean_over_splits(np.array([self._accuracy(gram, *inner) for inner in fold.inner]))
+            for fold in self._folds
+        ]
         scoring = [self._accuracy(gram, fold.train, fold.test) for fold in self._folds]
         return outcome_over_folds(np.array(choosing), np.array(scoring))
 
@@ -180,17 +193,18 @@ def stratified_folds(
     return fold[group]
 
 
-def draw_stratified_folds(found: Labelled, groups: Array | None, seed: int) -> list[Fold]:
-    """Split labelled stimuli into four parts to test on, and each rest into parts to fit and to choose by."""
+def draw_stratified_folds(found: Labelled, groups: Array | None, seed: int) -> list[NestedFold]:
+    """Split labelled stimuli into four parts to test on, and each rest into three to choose a layer by."""
     generator = np.random.default_rng(seed)
     fold = stratified_folds(found.classes, groups, N_FOLDS, generator)
     folds = []
     for k in range(N_FOLDS):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         of_train = None if groups is None else groups[train]
-        part = stratified_folds(found.classes[train], of_train, CHOOSING, generator)
-        folds.append(Fold(train, test, train[part > 0], train[part == 0]))
-        if not all(len(rows) for rows in (test, train[part > 0], train[part == 0])):
+        part = stratified_folds(found.classes[train], of_train, N_INNER_FOLDS, generator)
+        inner = tuple((train[part != k], train[part == k]) for k in range(N_INNER_FOLDS))
+        folds.append(NestedFold(train, test, inner))
+        if not all(len(rows) for rows in (test, *(rows for pair in inner for rows in pair))):
             raise ResponsesError(
                 "Only 0 stimuli are left to fit a decoder to, or to test it on, once stimuli that show the "
                 "same image are kept together. The column 'image' of the metadata names for each stimulus the "

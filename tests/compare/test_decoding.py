@@ -63,7 +63,7 @@ def test_value_is_the_mean_over_folds_of_the_balanced_accuracy():
     compared = decoded()
     outcome = compared.outcomes([layer(x)])[0]
     scoring = [naive(x, fold.train, fold.test) for fold in compared._folds]
-    choosing = [naive(x, fold.fit, fold.choose) for fold in compared._folds]
+    choosing = [np.mean([naive(x, *rows) for rows in fold.inner]) for fold in compared._folds]
     np.testing.assert_allclose(outcome.scoring[:, 0], scoring)
     np.testing.assert_allclose(outcome.choosing[:, 0], choosing)
     assert outcome.raw == pytest.approx(np.mean(scoring))
@@ -153,10 +153,17 @@ def test_order_of_rows_changes_nothing():
     )
 
 
+def test_each_training_stimulus_chooses_once():
+    for fold in decoded()._folds:
+        assert sorted(np.concatenate([choose for _, choose in fold.inner])) == fold.train.tolist()
+        for fit, choose in fold.inner:
+            assert sorted([*fit, *choose]) == fold.train.tolist()
+
+
 def test_images_that_are_the_same_never_part():
     compared = decoded(metadata=table(image=[f"i{i // 6}" for i in range(N)]))
     for fold in compared._folds:
-        for one, other in ((fold.train, fold.test), (fold.fit, fold.choose)):
+        for one, other in ((fold.train, fold.test), *fold.inner):
             assert not set(one // 6) & set(other // 6)
             assert len(one) and len(other)
 
