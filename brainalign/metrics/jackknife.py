@@ -120,7 +120,9 @@ def nuclear_norm_changes(
     one = np.eye(y.shape[1])[..., None, None]
     upper = np.concatenate([one - of_both, of_x], axis=1)
     lower = np.concatenate([-of_y, one - np.swapaxes(of_both, 0, 1)], axis=1)
-    log_ratio = np.log(_determinant(np.concatenate([upper, lower])))
+    ratio = _determinant(np.concatenate([upper, lower]))
+    # Singular values interlace, so it is no less than this; where the rank falls, rounding may be.
+    log_ratio = np.log(np.maximum(ratio, (squares / (1 + squares)) ** y.shape[1]))
     # Towards 0 the logarithm is constant, and far out it falls off as 1/t².
     ends = log_ratio[:, 0] * nodes[0] + log_ratio[:, -1] * nodes[-1]
     return size / np.pi * (STEP * (log_ratio @ nodes - ends / 2) + ends)

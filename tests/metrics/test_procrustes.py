@@ -134,7 +134,7 @@ def test_resamples_are_the_derivative_by_the_weights_of_stimuli(alpha):
         assert value == pytest.approx((ahead - behind) / (2 * step), rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize(("n", "p", "q"), [(24, 8, 5), (25, 5, 8), (16, 40, 30)])
+@pytest.mark.parametrize(("n", "p", "q"), [(24, 8, 5), (25, 5, 8), (16, 40, 30), (50, 80, 50)])
 def test_without_whitening_resamples_are_those_of_leaving_stimuli_out(n, p, q):
     x, y = pair(n=n, p=p, q=q)
 
