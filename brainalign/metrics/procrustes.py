@@ -20,8 +20,9 @@ from brainalign.metrics.gram_kernel import (
     region_axes,
     to_first_order,
 )
-from brainalign.metrics.jackknife import PairJackknife, nuclear_norm_changes
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.metrics.metric import Invariance, Metric
+from brainalign.metrics.nuclear_norm import nuclear_norm_changes
 from brainalign.names import unknown_name
 
 Array = np.ndarray
