@@ -122,6 +122,9 @@ class Resamples:
         jackknife (`jackknifed`) the linear part is ΣK s_K and the other ΣK(K − 1)/2 s_K, with s_K what is
         peculiar to K stimuli and the variance Σs_K. Where s_K falls off as a geometric series, that is the
         square of the first over the sum of both: the linear share of the replicates' variance, squared.
+        Few stimuli may carry most of the linear part Σφ_i², and it is then known as if there were few. So its
+        degrees of freedom are Satterthwaite's, twice its square over its variance: 2(Σφ²)² / (Σφ⁴ − (Σφ²)²/n),
+        at most n − 1 (which it is where φ is Gaussian).
 
         Splits (`of_splits`): (1/J + n₂/n₁) times the variance between J splits, with J − 1 degrees of freedom:
         Nadeau and Bengio's corrected resampled t-test. With halves of the stimuli (`n_halvings`) their share
@@ -149,10 +152,9 @@ class Resamples:
             return float(share * spread[0]), float(max(n_splits - 1, 1))
         by_stimuli = n_stimuli / (n_stimuli - 1)
         if self.subjects is None:
-            factor = (1 + self.fit_share) * by_stimuli
-            kept = 1 - self._peculiar_to_pairs(replicates[0]) if self.of_pairs else 1.0
-            kept = kept**2 if self.jackknifed else kept
-            return float(factor * kept * spread[0]), float(n_stimuli - 1)
+            linear, dof = self._linear_part(replicates[0]) if self.of_pairs else (1.0, n_stimuli - 1.0)
+            kept = linear**2 if self.jackknifed else linear
+            return float((1 + self.fit_share) * by_stimuli * kept * spread[0]), dof
         n_subjects = self.subjects.shape[1]
         by_subjects = n_subjects / (n_subjects - 1)
         both, subjects, stimuli = spread
@@ -183,26 +185,39 @@ class Resamples:
         return sum(variance for variance, _ in parts), welch_satterthwaite(parts)
 
     @cached_property
-    def _counts_basis(self) -> Float[Array, "resample stimulus"]:
-        """Orthonormal basis of the values that are linear in the counts, a constant included."""
-        return _linear_basis(self.stimuli)
+    def _by_counts(self) -> tuple[Array, Array]:
+        return _regression(self.stimuli)
 
-    def _peculiar_to_pairs(self, replicates: Float[Array, " resample"]) -> float:
-        """Share of the variance that is not linear in the counts; in a bootstrap a third at most."""
-        known = np.isfinite(replicates)
-        if known.sum() < self.stimuli.shape[1] + SPARE_RESAMPLES:
-            return 0.0
-        basis = self._counts_basis if known.all() else _linear_basis(self.stimuli[known])
-        centred = replicates[known] - replicates[known].mean()
-        residual = centred - basis @ (basis.T @ centred)
-        total = float(centred @ centred) / (len(centred) - 1)
-        peculiar = float(residual @ residual) / (len(centred) - basis.shape[1])
-        return min(peculiar / total, 1.0 if self.jackknifed else 1 / 3) if total > 0 else 0.0
+    def _linear_part(self, replicates: Float[Array, " resample"]) -> tuple[float, float]:
+        """Share of the variance that is linear in the counts, and the degrees of freedom of that part.
+
+        In a bootstrap the share is two thirds at least.
+        """
+        known, n = np.isfinite(replicates), self.stimuli.shape[1]
+        if known.sum() < n + SPARE_RESAMPLES:
+            return 1.0, n - 1.0
+        counts, solution = self._by_counts if known.all() else _regression(self.stimuli[known])
+        values = replicates[known] - replicates[known].mean()
+        influence = solution @ values
+        residual = values - counts @ influence
+        total = float(values @ values) / (len(values) - 1)
+        if total <= 0:
+            return 1.0, n - 1.0
+        peculiar = float(residual @ residual) / (len(values) - n) / total
+        share = 1 - min(peculiar, 1.0 if self.jackknifed else 1 / 3)
+        squares = influence**2 / np.sum(influence**2)
+        return share, float(2 / max(np.sum(squares**2) - 1 / n, 2 / (n - 1)))
 
 
-def _linear_basis(counts: Int[Array, "resample stimulus"]) -> Float[Array, "resample stimulus"]:
-    # All counts of a sample sum to one number, so the last column says nothing new.
-    return np.linalg.qr(np.column_stack([np.ones(len(counts)), counts[:, :-1]]))[0]
+def _regression(
+    counts: Int[Array, "resample stimulus"],
+) -> tuple[Float[Array, "resample stimulus"], Float[Array, "stimulus resample"]]:
+    """Centre the counts, and give the matrix that regresses centred values on them.
+
+    All counts of a sample sum to one number, so coefficients are fixed but for a constant: they sum to 0.
+    """
+    centred = counts - counts.mean(axis=0)
+    return centred, np.linalg.solve(centred.T @ centred + 1, centred.T)
 
 
 def _variance(values: Float[Array, " value"]) -> float:

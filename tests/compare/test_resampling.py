@@ -232,7 +232,38 @@ def test_a_mean_over_stimuli_is_left_as_it_is():
     drawn = drawn_pairs(60, 1000)
     replicates = (drawn.stimuli @ values / 60)[None]
     plain = Resamples(drawn.stimuli, None).variance(replicates)
-    assert drawn.variance(replicates) == pytest.approx(plain, rel=1e-10)
+    assert drawn.variance(replicates)[0] == pytest.approx(plain[0], rel=1e-10)
+
+
+@pytest.mark.parametrize("n_undefined", [0, 30])
+def test_degrees_of_freedom_are_twice_the_squared_variance_over_its_variance(n_undefined):
+    values = np.random.default_rng(5).gamma(0.3, size=60)
+    drawn = drawn_pairs(60, 1000)
+    replicates = (drawn.stimuli @ values / 60)[None]
+    replicates[0, :n_undefined] = np.nan
+    squares = (values - values.mean()) ** 2
+    of_variance = 60 * squares.var()
+    dof = drawn.variance(replicates)[1]
+    assert dof == pytest.approx(2 * squares.sum() ** 2 / of_variance, rel=1e-8)
+    assert dof < 30
+
+
+def test_degrees_of_freedom_of_one_stimulus_and_of_alike_ones():
+    drawn = drawn_pairs(60, 1000)
+    assert drawn.variance(drawn.stimuli[None, :, 0].astype(float))[1] == pytest.approx(2, rel=3 / 50)
+    alike = drawn.stimuli[None] @ np.tile([-1.0, 1.0], 30)
+    assert drawn.variance(alike)[1] == pytest.approx(59)
+
+
+def test_degrees_of_freedom_are_those_of_the_spread_of_the_variance():
+    # A scaled χ² has 2 mean²/variance of them; heavy tails leave few.
+    generator, found = np.random.default_rng(6), []
+    drawn = drawn_pairs(100, 400)
+    for _ in range(400):
+        values = generator.laplace(size=100)
+        found.append(drawn.variance((drawn.stimuli @ values)[None]))
+    variance, dof = np.array(found).T
+    assert 1 / np.mean(1 / dof) == pytest.approx(2 * variance.mean() ** 2 / variance.var(), rel=0.2)
 
 
 def test_what_is_peculiar_to_pairs_counts_twice_and_not_thrice():
