@@ -12,6 +12,7 @@ from brainalign.compare.patterns import FEWEST_STIMULI, NO_REPEATS, Patterns, fi
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import halves, labels
 from brainalign.metrics.gram_kernel import GramKernel, GramMatrix, gram_of
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.reliability import split_halves
 from brainalign.probing import Representation
@@ -91,9 +92,12 @@ class GramSimilarity:
     def _values(self, grams: Sequence[GramMatrix], rows: Int[Array, " row"]) -> Float[Array, "layer value"]:
         """Similarity of each layer on some stimuli: observed, then in each bootstrap sample."""
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
-        resampled = self._kernel.resampler(self._responses[rows], counts)
-        values = [resampled(gram[np.ix_(rows, rows)]) for gram in grams]
-        return np.reshape(values, (len(grams), len(counts)))
+        by_sets = self.resamples.jackknifed and self._kernel.jackknifed is None
+        jackknife = PairJackknife(counts) if by_sets else None
+        of_sets = counts if jackknife is None else jackknife.left_out
+        resampled = self._kernel.resampler(self._responses[rows], of_sets)
+        values = np.reshape([resampled(gram[np.ix_(rows, rows)]) for gram in grams], (len(grams), len(of_sets)))
+        return values if jackknife is None else jackknife.replicates(values)
 
     def _split_half(self, patterns: Patterns, generator: np.random.Generator) -> tuple[float, tuple[str, ...]]:
         """Similarity of halves of the repeats, over the stimuli of which every unit has two."""

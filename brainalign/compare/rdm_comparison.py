@@ -12,6 +12,7 @@ from brainalign.compare.patterns import FEWEST_STIMULI, Patterns, check_enough_s
 from brainalign.compare.resampling import Resamples
 from brainalign.compare.splits import halves, labels
 from brainalign.errors import NeedsError, ResponsesError
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.noise_ceiling import average_visits, noise_ceiling
 from brainalign.metrics.noise_precision import units_with_noise
@@ -29,7 +30,8 @@ class RdmComparison:
 
     The value is the comparator between the layer's matrix and each subject's, averaged over subjects.
     With three subjects or more the ceilings are Nili et al.'s (2014). In the bootstrap the pairs of one
-    stimulus with itself are dropped. Where noise is normalised, it is each subject's own, and units that have
+    stimulus with itself are dropped; with fewer subjects, replicates are those of a jackknife of stimuli and
+    pairs (`Resamples.variance`). Where noise is normalised, it is each subject's own, and units that have
     none are left out and counted as masked.
     """
 
@@ -69,7 +71,9 @@ class RdmComparison:
             ceiling_lower=lower,
             notes=notes,
         )
-        self.resamples = Resamples.draw(n_resamples, len(stimuli), len(self._subjects), seed, of_pairs=True)
+        self.resamples = Resamples.draw(
+            n_resamples, len(stimuli), len(self._subjects), seed, of_pairs=True, jackknifed=None
+        )
         groups = labels(metadata, "image", stimuli)
         self._halves = halves(len(stimuli), N_HALVINGS, np.random.default_rng(seed), groups)
 
@@ -117,8 +121,12 @@ class RdmComparison:
         layers, subjects = rdms_on(rdms, rows), rdms_on(self._rdms, rows)
         counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
         variances = None if self._variances is None else self._variances[:, rows]
-        compared = self._kernel.resampled(layers, subjects, counts, variances)
+        jackknife = PairJackknife(counts) if self.resamples.jackknifed else None
+        of_sets = counts if jackknife is None else jackknife.left_out
+        compared = self._kernel.resampled(layers, subjects, of_sets, variances)
         observed = compared[:, 0]
+        if jackknife is not None:
+            compared = jackknife.replicates(compared.swapaxes(1, 2)).swapaxes(1, 2)
         by_stimuli = compared[:, 1:].mean(axis=2)
         if self.resamples.subjects is None:
             return np.column_stack([observed.mean(axis=1), by_stimuli]), observed

@@ -35,7 +35,7 @@ class Resamples:
     of_pairs
         Whether values compare pairs of stimuli, as RDMs and Gram matrices do. See `variance`.
     jackknifed
-        Whether replicates are those of `brainalign.metrics.jackknife`, of pairs too. See `variance`.
+        Whether replicates are those of `brainalign.metrics.jackknife`, of stimuli and pairs. See `variance`.
     of_splits
         Whether the samples are no bootstrap samples but the test sets of the splits themselves. See `variance`.
     n_halvings
@@ -74,9 +74,12 @@ class Resamples:
         *,
         fit_share: float = 0.0,
         of_pairs: bool = False,
-        jackknifed: bool = False,
+        jackknifed: bool | None = False,
     ) -> "Resamples":
-        """Draw stimuli, and subjects where there are three or more, with replacement; none for no interval."""
+        """Draw stimuli, and subjects where there are three or more, with replacement; none for no interval.
+
+        `jackknifed` as None: where stimuli alone are drawn, and often enough to tell what is linear in counts.
+        """
         if n_resamples < 0 or n_resamples == 1:
             raise BrainalignError(
                 f"{n_resamples} bootstrap samples give no interval; ask for 1000 or so, or 0 to do without."
@@ -86,6 +89,8 @@ class Resamples:
         subjects = None
         if n_subjects >= 3:
             subjects = generator.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), n_resamples)
+        if jackknifed is None:
+            jackknifed = subjects is None and n_resamples >= n_stimuli + SPARE_RESAMPLES
         return cls(stimuli, subjects, fit_share, of_pairs, jackknifed)
 
     @property
@@ -115,13 +120,16 @@ class Resamples:
         0.83–0.93 of the true variance, and with it 0.92–1.04. Of the dual bootstrap only the stimuli's part has
         it, for n₂ and n₁ count stimuli.
 
-        Pairs (`of_pairs`), over stimuli alone: what is peculiar to a pair of stimuli is in the replicates
-        three times, for its weight m_i m_j varies with m_i, with m_j and with both. Their last part, which is
-        not linear in the counts m, is left out: the infinitesimal jackknife (Efron 2014). That takes 100
-        samples more than there are stimuli; with fewer nothing is left out, and intervals are wider. Of a
+        Pairs (`of_pairs`), over stimuli alone: what is peculiar to a pair of stimuli is in a bootstrap's
+        replicates three times, for its weight m_i m_j varies with m_i, with m_j and with both. Their last part,
+        which is not linear in the counts m, is left out: the infinitesimal jackknife (Efron 2014). That takes
+        100 samples more than there are stimuli; with fewer nothing is left out, and intervals are wider. Of a
         jackknife (`jackknifed`) the linear part is ΣK s_K and the other ΣK(K − 1)/2 s_K, with s_K what is
         peculiar to K stimuli and the variance Σs_K. Where s_K falls off as a geometric series, that is the
-        square of the first over the sum of both: the linear share of the replicates' variance, squared.
+        square of the first over the sum of both: the linear share of the replicates' variance, squared. It is
+        the better of the two where both can be had: in simulations with 200 stimuli RDMs and CKA have 0.98–1.05
+        of the true standard deviation by it, and 0.90–1.04 by the bootstrap; with 30 to 60 the latter is up to
+        1.5 times too wide for differences.
         Few stimuli may carry most of the linear part Σφ_i², and it is then known as if there were few. So its
         degrees of freedom are Satterthwaite's, twice its square over its variance: 2(Σφ²)² / (Σφ⁴ − (Σφ²)²/n),
         at most n − 1 (which it is where φ is Gaussian).

@@ -60,7 +60,7 @@ class WeightedRsa(RdmComparison):
         groups = labels(metadata, "image", stimuli)
         partitions = [stimulus_folds(len(stimuli), generator, groups) for _ in range(N_PARTITIONS)]
         self._folds = [fold for folds in partitions for fold in folds]
-        self.resamples = replace(self.resamples, fit_share=fit_share(self._folds))
+        self.resamples = replace(self.resamples, fit_share=fit_share(self._folds), jackknifed=False)
         if len(self._subjects) >= MIN_SUBJECTS:
             ceilings = [
                 noise_ceiling(rdms_on(self._rdms, test), metric.kernel.comparator) for _, test in self._folds

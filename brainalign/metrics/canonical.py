@@ -192,17 +192,30 @@ class CanonicalKernel:
         return np.abs(pairs.v.T @ (responses - responses.mean(axis=0))).sum(axis=1)
 
     def _influence(self, pairs: "CanonicalPairs", responses: Responses) -> Float[Array, " n"]:
-        r"""Give the derivative of the value by the weight of each stimulus.
+        r"""Give the derivative of the value by each stimulus's weight, in the size in which it varies.
 
-        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions, here as far
-        as it says how ρ varies from sample to sample: times `sampling_spread`.
+        That of ρ is :math:`u_i v_i - \rho (u_i^2 + v_i^2) / 2` in the pair of canonical directions. Its
+        variance is brought to that of `sampling_spread`. How far the region's directions reach each stimulus
+        (leverage, :math:`\sum_k v_{ik}^2` over all of them) sums to their number in any sample, and where
+        directions of noise lie does not hang on it. So noise has no part along the leverage: there ρ varies by
+        its share of signal alone, and across it by as much more as the whole asks for. In Gaussian data
+        :math:`\rho^2 / 2` of the derivative's variance is along it. Else two layers held against one region
+        would seem to vary together, and so would halves of the stimuli that share some.
         """
         u, v, correlations = pairs.u, pairs.v, pairs.correlations
         if not len(correlations):
             return np.full(len(u), np.nan)
-        weights = self._weights(pairs, responses)
-        spread = sampling_spread(correlations, pairs.n_dimensions, len(u))
-        influence = (u * v - correlations * (u**2 + v**2) / 2) @ (weights * spread)
+        weights, n = self._weights(pairs, responses), len(u)
+        along = 1 - noise_share(correlations, pairs.n_dimensions, n)
+        whole = sampling_spread(correlations, pairs.n_dimensions, n) ** 2
+        across = (whole - along * correlations**2 / 2) / (1 - correlations**2 / 2)
+        by_stimulus = u * v - correlations * (u**2 + v**2) / 2
+        leverage = np.sum(pairs.region**2, axis=1)
+        leverage = leverage - leverage.mean()
+        leverage /= max(float(np.linalg.norm(leverage)), np.finfo(np.float64).tiny)
+        influence = by_stimulus @ (weights * np.sqrt(across))
+        other = by_stimulus @ (weights * (np.sqrt(along) - np.sqrt(across)))
+        influence += leverage * (leverage @ other)
         if self.projected:
             influence += influence_of_projections(pairs, responses - responses.mean(axis=0))
         return influence / weights.sum()

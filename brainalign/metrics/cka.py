@@ -141,7 +141,7 @@ class CkaKernel:
     """CKA of a layer's Gram matrix with a region's responses, its estimator chosen."""
 
     debiased: bool
-    jackknifed = False
+    jackknifed = None
 
     def value(self, gram: GramMatrix, responses: Responses) -> float:
         """Compare a layer with a region."""

@@ -31,8 +31,11 @@ class GramKernel(Protocol):
     """
 
     @property
-    def jackknifed(self) -> bool:
-        """Say whether resamples are those of `brainalign.metrics.jackknife`, with what pairs add."""
+    def jackknifed(self) -> bool | None:
+        """Say whether resamples are those of `brainalign.metrics.jackknife`, with what pairs add.
+
+        None where they are exact, those of copies, so that they can be had with stimuli left out.
+        """
         ...
 
     def value(self, gram: GramMatrix, responses: Responses) -> float:

@@ -1,5 +1,7 @@
 r"""Delete-one jackknife of a similarity, with what is peculiar to pairs of stimuli told apart."""
 
+from functools import cached_property
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -55,11 +57,32 @@ class PairJackknife:
         standing_for = np.sqrt(n * (n - 1) / 2 / len(self.pairs))
         self._of_pairs = standing_for * self._excess[:, self.pairs[:, 0]] * self._excess[:, self.pairs[:, 1]]
 
-    def replicates(
-        self, value: float, without_one: Float[Array, " n"], without_two: Float[Array, " pair"]
-    ) -> Float[Array, " resample"]:
-        """Give the values, from that on all stimuli, without each stimulus and without each of `pairs`."""
-        n = len(without_one)
-        of_one = (value - without_one) * (n - 1) / n
-        of_two = value - without_one[self.pairs].sum(axis=1) + without_two
-        return value + self._excess @ (of_one - of_one.mean()) + self._of_pairs @ (of_two - of_two.mean())
+    @cached_property
+    def left_out(self) -> Int[Array, "set n"]:
+        """How often each stimulus counts: all once, then all but one, then all but each of `pairs`."""
+        n = self._excess.shape[1]
+        counts = np.ones((1 + n + len(self.pairs), n), dtype=np.int64)
+        counts[np.arange(1, n + 1), np.arange(n)] = 0
+        counts[np.arange(n + 1, len(counts))[:, None], self.pairs] = 0
+        return counts
+
+    def replicates(self, values: Float[Array, "*shape set"]) -> Float[Array, "*shape resample"]:
+        """Give the values in every resample, from those on each of the sets of `left_out`.
+
+        A stimulus or pair without which the value is undefined takes no part; NaN if that is each stimulus.
+        """
+        n = self._excess.shape[1]
+        whole, without_one, without_two = values[..., :1], values[..., 1 : n + 1], values[..., n + 1 :]
+        of_one = (whole - without_one) * (n - 1) / n
+        of_two = whole - without_one[..., self.pairs].sum(axis=-1) + without_two
+        undefined = np.isnan(of_one).all(axis=-1, keepdims=True)
+        sums = _centred(of_one) @ self._excess.T + _centred(of_two) @ self._of_pairs.T
+        return np.where(undefined, np.nan, whole + sums)
+
+
+def _centred(terms: Float[Array, "*shape term"]) -> Float[Array, "*shape term"]:
+    """Take off the mean of the terms that are defined, and make the others 0."""
+    known = np.isfinite(terms)
+    n_known = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    mean = np.where(known, terms, 0.0).sum(axis=-1, keepdims=True) / n_known
+    return np.where(known, terms - mean, 0.0)

@@ -289,7 +289,8 @@ def _jackknifed(layer: _Side, region: _Side, jackknife: PairJackknife) -> Float[
         return np.divide(norm + change, size, out=np.zeros_like(size), where=size > rounding)
 
     value = float(norm / np.sqrt(layer.square * region.square))
-    return jackknife.replicates(value, without(np.arange(n)[:, None]), without(jackknife.pairs))
+    values = [np.array([value]), without(np.arange(n)[:, None]), without(jackknife.pairs)]
+    return jackknife.replicates(np.concatenate(values))
 
 
 def _value_and_influence(layer: _Side, region: _Side, alpha: float) -> tuple[float, Float[Array, " n"]]:

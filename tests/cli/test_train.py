@@ -31,33 +31,47 @@ def test_every_rule_of_recurrent_networks_trains_one_to_move(rule, tmp_path):
     assert table["loss"].iloc[0] != table["loss"].iloc[-1]
 
 
-@pytest.mark.parametrize("rule", [name for name, kind in RULES.items() if not kind.of_time])
-def test_every_rule_trains_on_the_digits_and_its_run_scores(rule, tmp_path):
-    out, table = tmp_path / "run", tmp_path / "scores.csv"
-    trained = call("train", "mlp", "--task", "classification:digits", "--rule", rule, *QUICK, "--out", out)
-    assert trained.exit_code == 0, trained.output
-    assert f"wrote {out}" in trained.output.replace("\n", "")
-    scored = call(
-        "score",
-        f"{out}@last",
-        "--on",
-        "simulated",
-        "--metric",
-        "rsa",
-        "--resamples",
-        100,
-        "--no-controls",
-        "--out",
-        table,
-    )
+OF_IMAGES = [name for name, kind in RULES.items() if not kind.of_time]
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    """A run of each rule on the digits, trained when it is first asked for."""
+    folder = tmp_path_factory.mktemp("digits")
+
+    def run(rule):
+        out = folder / rule
+        if not out.exists():
+            trained = call(
+                "train", "mlp", "--task", "classification:digits", "--rule", rule, *QUICK, "--out", out
+            )
+            assert trained.exit_code == 0, trained.output
+            assert f"wrote {out}" in trained.output.replace("\n", "")
+        return out
+
+    return run
+
+
+@pytest.mark.parametrize("rule", OF_IMAGES)
+def test_every_rule_trains_on_the_digits(rule, digits_run):
+    table = pd.read_csv(digits_run(rule) / "training.csv")
+    assert table["step"].iloc[-1] == 20
+    assert np.isfinite(table.select_dtypes("number").iloc[-1].dropna()).all()
+
+
+def test_runs_of_all_rules_score_in_one_table(digits_run, tmp_path):
+    runs, table = [f"{digits_run(rule)}@last" for rule in OF_IMAGES], tmp_path / "scores.csv"
+    options = ("--on", "simulated", "--metric", "cka", "--resamples", 100, "--no-controls", "--out", table)
+    scored = call("score", *runs, *options)
     assert scored.exit_code == 0, scored.output
     found = pd.read_csv(table, keep_default_na=False)
-    assert set(found["rule"]) == {rule}
+    assert set(found["rule"]) == set(OF_IMAGES)
     assert set(found["task"]) == {"classification:digits"}
     assert set(found["network"]) == {"mlp"}
     assert set(found["checkpoint"]) == {20}
     assert set(found["seed"]) == {0}
-    assert set(found["layer"]) == {"blocks.0", "blocks.1", "head", "committed"}
+    for _, of_rule in found.groupby("rule"):
+        assert set(of_rule["layer"]) == {"blocks.0", "blocks.1", "head", "committed"}
 
 
 def test_a_runs_folder_is_scored_over_all_its_checkpoints_beside_its_untrained_self(tmp_path):

@@ -9,6 +9,7 @@ from brainalign.compare.splits import halves
 from brainalign.data.responses import make_responses
 from brainalign.metrics import find_metric
 from brainalign.metrics.cka import cka
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.probing import Representation
 
 OWNER = "Region 'V4' of 'test'"
@@ -83,6 +84,17 @@ def test_halves_and_bootstrap_are_those_of_their_stimuli(metric):
     np.testing.assert_allclose(
         outcome.replicates[0], kernel.resampler(mean, similarity.resamples.stimuli)(gram), atol=1e-10
     )
+
+
+def test_with_enough_samples_cka_is_jackknifed():
+    similarity = compared(repeats(), n_resamples=N + 100)
+    outcome = similarity.outcomes([layer(features())])[0]
+    jackknife, mean = PairJackknife(similarity.resamples.stimuli), repeats().mean(axis=2)
+    kept = [np.flatnonzero(row) for row in jackknife.left_out]
+    without = np.array([naive(features()[rows], mean[rows], "cka") for rows in kept])
+    np.testing.assert_allclose(outcome.replicates[0], jackknife.replicates(without), atol=1e-9)
+    assert similarity.resamples.jackknifed
+    assert not compared(repeats(), n_resamples=N + 99).resamples.jackknifed
 
 
 @pytest.mark.parametrize("metric", METRICS)

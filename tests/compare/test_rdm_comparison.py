@@ -14,6 +14,7 @@ from brainalign.compare.splits import halves
 from brainalign.data.responses import make_rdms, make_responses
 from brainalign.errors import NeedsError, ResponsesError
 from brainalign.metrics import find_metric
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.probing import Representation
 
 OWNER = "Region 'IT' of 'test'"
@@ -120,6 +121,20 @@ def test_every_kind_of_bootstrap_equals_copies():
         drawn = np.repeat(np.arange(5), region.resamples.subjects[sample])
         expected = [by_stimuli[drawn].mean(), whole[drawn].mean(), by_stimuli.mean()]
         np.testing.assert_allclose(outcome.replicates[:, sample], expected, atol=1e-9)
+
+
+def test_with_fewer_than_three_subjects_pairs_are_told_apart_by_leaving_them_out():
+    region = compared(given(2), n_resamples=N + 100)
+    outcome = region.outcomes([layer(patterns())])[0]
+    model, subjects = squareform(pdist(patterns(), "correlation")), [squareform(rdm) for rdm in subject_rdms(2)]
+    jackknife, without = PairJackknife(region.resamples.stimuli), []
+    for row in jackknife.left_out:
+        kept = np.ix_(row == 1, row == 1)
+        without.append(np.mean([rho(squareform(model[kept]), squareform(rdm[kept])) for rdm in subjects]))
+    np.testing.assert_allclose(outcome.replicates[0], jackknife.replicates(np.array(without)), atol=1e-9)
+    assert region.resamples.jackknifed
+    assert not compared(given(2), n_resamples=N + 99).resamples.jackknifed
+    assert not compared(given(3), n_resamples=N + 100).resamples.jackknifed
 
 
 def test_a_layer_is_chosen_on_one_half_and_scored_on_the_other():

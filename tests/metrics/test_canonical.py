@@ -104,7 +104,7 @@ def weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, axes: list[np.nd
 
 @pytest.mark.parametrize("share", [1.0, 0.8])
 def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, monkeypatch):
-    monkeypatch.setattr(canonical, "sampling_spread", lambda correlations, *_: np.ones_like(correlations))
+    monkeypatch.setattr(canonical, "noise_share", lambda correlations, *_: np.zeros_like(correlations))
     x, y = pair()
     axes = [np.linalg.lstsq(each - each.mean(axis=0), truncated(each, share))[0] for each in (x, y)]
     # Changes so small that the number of directions does not.
@@ -181,6 +181,24 @@ def test_standard_error_is_the_spread_over_experiments_with_many_directions_of_n
         errors.append(svcca(1.0).kernel.resampler(y, counts)(gram(x)).std())
     # Were noise to vary as the derivative says, it would be 1.29 times as much.
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.12)
+
+
+def test_layers_of_noise_do_not_vary_together():
+    # A few stimuli drive the region far more than others, so that its directions reach them farthest.
+    counts, values, errors, both = draw(400, 200), [], [], []
+    for trial in range(150):
+        generator = np.random.default_rng([10, trial])
+        y = generator.normal(size=(200, 20)) * generator.gamma(1.0, size=(200, 1))
+        layers = [gram(generator.normal(size=(200, 40))) for _ in range(2)]
+        resampled = svcca(1.0).kernel.resampler(y, counts)
+        replicates = np.array([resampled(layer) for layer in layers])
+        values.append([svcca_similarity(layer, y, 1.0) for layer in layers])
+        errors.append(replicates.std(axis=1))
+        both.append(np.corrcoef(replicates)[0, 1])
+    assert np.corrcoef(np.transpose(values))[0, 1] == pytest.approx(0, abs=0.2)
+    # Were noise to vary with leverage, it would be 0.74, and the standard error 1.9 times as much.
+    assert np.mean(both) < 0.3
+    assert 0.9 < np.sqrt(np.mean(np.square(errors))) / np.std(values) < 1.2
 
 
 @pytest.mark.parametrize(
