@@ -118,15 +118,8 @@ class RdmComparison:
         self, rdms: Float[Array, "layer pair"], rows: Int[Array, " row"]
     ) -> tuple[Float[Array, "layer value"], Float[Array, "layer subject"]]:
         """Mean over subjects on some stimuli: observed, then in each bootstrap sample of each kind."""
-        layers, subjects = rdms_on(rdms, rows), rdms_on(self._rdms, rows)
-        counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
-        variances = None if self._variances is None else self._variances[:, rows]
-        jackknife = PairJackknife(counts) if self.resamples.jackknifed else None
-        of_sets = counts if jackknife is None else jackknife.left_out
-        compared = self._kernel.resampled(layers, subjects, of_sets, variances)
+        compared = self._resampled(rdms_on(rdms, rows), rows)
         observed = compared[:, 0]
-        if jackknife is not None:
-            compared = jackknife.replicates(compared.swapaxes(1, 2)).swapaxes(1, 2)
         by_stimuli = compared[:, 1:].mean(axis=2)
         if self.resamples.subjects is None:
             return np.column_stack([observed.mean(axis=1), by_stimuli]), observed
@@ -134,6 +127,19 @@ class RdmComparison:
         both = np.einsum("lrs,rs->lr", compared[:, 1:], share)
         by_subjects = observed @ share.T
         return np.column_stack([observed.mean(axis=1), both, by_subjects, by_stimuli]), observed
+
+    def _resampled(
+        self, layers: Float[Array, "layer pair"], rows: Int[Array, " row"]
+    ) -> Float[Array, "layer sample subject"]:
+        """Compare with each subject on some stimuli, each once, then in each bootstrap sample of them."""
+        subjects = rdms_on(self._rdms, rows)
+        variances = None if self._variances is None else self._variances[:, rows]
+        counts = np.vstack([np.ones(len(rows), dtype=np.int64), self.resamples.stimuli[:, rows]])
+        if not self.resamples.jackknifed:
+            return self._kernel.resampled(layers, subjects, counts, variances)
+        jackknife = PairJackknife(counts)
+        compared = self._kernel.resampled(layers, subjects, jackknife.left_out, variances)
+        return jackknife.replicates(compared.swapaxes(1, 2)).swapaxes(1, 2)
 
 
 def rdms_on(rdms: Float[Array, "matrix pair"], rows: Int[Array, " row"]) -> Float[Array, "matrix kept"]:

@@ -37,7 +37,10 @@ class WeightedRsa(RdmComparison):
 
     In the bootstrap the pairs and subjects that are held out are resampled within their folds, as in
     linear predictivity: weights and folds stay, and the variance of the fit itself is allowed for by Nadeau
-    and Bengio's share (`Resamples.variance`). There is none of the choice of folds to be taken off (Schütt et
+    and Bengio's share (`Resamples.variance`). Not so in the jackknife that takes its place for one or two
+    subjects: weights are few, and fitted where the value is near its highest, so that it hardly varies with
+    them. By simulation its standard error without that share is 0.98–1.05 of the spread for two layers and 60
+    to 400 stimuli, and 0.93–0.95 for 20 layers. There is none of the choice of folds to be taken off (Schütt et
     al. 2023 draw folds anew in each sample, and correct for that). It costs one weighted comparator per fold,
     subject and sample, and no fit.
     """
@@ -60,7 +63,8 @@ class WeightedRsa(RdmComparison):
         groups = labels(metadata, "image", stimuli)
         partitions = [stimulus_folds(len(stimuli), generator, groups) for _ in range(N_PARTITIONS)]
         self._folds = [fold for folds in partitions for fold in folds]
-        self.resamples = replace(self.resamples, fit_share=fit_share(self._folds), jackknifed=False)
+        if not self.resamples.jackknifed:
+            self.resamples = replace(self.resamples, fit_share=fit_share(self._folds))
         if len(self._subjects) >= MIN_SUBJECTS:
             ceilings = [
                 noise_ceiling(rdms_on(self._rdms, test), metric.kernel.comparator) for _, test in self._folds
@@ -113,10 +117,8 @@ class WeightedRsa(RdmComparison):
         self, predicted: Float[Array, "subject pair"], test: Int[Array, " row"]
     ) -> tuple[Float[Array, " value"], Float[Array, " subject"]]:
         """Mean over subjects, each against its own prediction: observed, then in each bootstrap sample."""
-        counts = np.vstack([np.ones(len(test), dtype=np.int64), self.resamples.stimuli[:, test]])
         # All predictions with all subjects in one call cost less than each with its own, one by one.
-        every = self._weighted.resampled(predicted, rdms_on(self._rdms, test), counts)
-        compared = np.einsum("srs->rs", every)
+        compared = np.einsum("srs->rs", self._resampled(predicted, test))
         return self._over_subjects(compared), compared[0]
 
     def _over_subjects(self, compared: Float[Array, "sample subject"]) -> Float[Array, " value"]:
