@@ -62,8 +62,10 @@ class GramSimilarity:
             ceiling_lower=half,
             notes=notes,
         )
+        # Replicates of first order hold nothing that is peculiar to pairs.
         jackknifed = self._kernel.jackknifed
-        self.resamples = Resamples.draw(n_resamples, n, 0, seed, of_pairs=True, jackknifed=jackknifed)
+        of_pairs = jackknifed is not False
+        self.resamples = Resamples.draw(n_resamples, n, 0, seed, of_pairs=of_pairs, jackknifed=jackknifed)
         groups = labels(metadata, "image", patterns.stimuli)
         self._halves = halves(n, N_HALVINGS, np.random.default_rng(seed), groups)
 

@@ -1,5 +1,7 @@
 """CKA and shape measures of a layer with a region: values, ceilings, the bootstrap, the halves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,16 @@ def test_with_enough_samples_cka_is_jackknifed():
     np.testing.assert_allclose(outcome.replicates[0], jackknife.replicates(without), atol=1e-9)
     assert similarity.resamples.jackknifed
     assert not compared(repeats(), n_resamples=N + 99).resamples.jackknifed
+
+
+def test_of_replicates_of_first_order_nothing_is_left_out():
+    # Numbers of directions jump, which no sum over stimuli does.
+    similarity = compared(repeats(), "svcca:variance=0.6", n_resamples=N + 100)
+    replicates = similarity.outcomes([layer(features())])[0].replicates
+    kept, dof = similarity.resamples.variance(replicates)
+    assert kept == pytest.approx(N / (N - 1) * replicates.var(ddof=1)) and dof == N - 1
+    of_pairs = replace(similarity.resamples, of_pairs=True)
+    assert of_pairs.variance(replicates)[0] < 0.98 * kept
 
 
 @pytest.mark.parametrize("metric", METRICS)
