@@ -13,6 +13,7 @@ from brainalign.errors import BrainalignError
 from brainalign.rules import RULES
 
 QUICK = ("--steps", "20", "--checkpoints", "4", "--evaluate-on", "100")
+OF_IMAGES = [name for name, kind in RULES.items() if not kind.of_time]
 
 
 def call(*arguments: object):
@@ -29,9 +30,6 @@ def test_every_rule_of_recurrent_networks_trains_one_to_move(rule, tmp_path):
     table = pd.read_csv(tmp_path / "run/training.csv")
     assert np.isfinite(table["endpoint_error"]).all()
     assert table["loss"].iloc[0] != table["loss"].iloc[-1]
-
-
-OF_IMAGES = [name for name, kind in RULES.items() if not kind.of_time]
 
 
 @pytest.fixture(scope="module")
