@@ -127,9 +127,9 @@ class Resamples:
         jackknife (`jackknifed`) the linear part is ΣK s_K and the other ΣK(K − 1)/2 s_K, with s_K what is
         peculiar to K stimuli and the variance Σs_K. Where s_K falls off as a geometric series, that is the
         square of the first over the sum of both: the linear share of the replicates' variance, squared. It is
-        the better of the two where both can be had: in simulations with 200 stimuli RDMs and CKA have 0.98–1.05
-        of the true standard deviation by it, and 0.90–1.04 by the bootstrap; with 30 to 60 the latter is up to
-        1.5 times too wide for differences.
+        the better of the two where both can be had: in simulations with 200 stimuli the standard errors of
+        RDMs and CKA are 0.98–1.05 of the spread by it, and 0.90–1.04 by the bootstrap, which is up to 1.8 times
+        too wide for differences with 30 stimuli.
         Few stimuli may carry most of the linear part Σφ_i², and it is then known as if there were few. So its
         degrees of freedom are Satterthwaite's, twice its square over its variance: 2(Σφ²)² / (Σφ⁴ − (Σφ²)²/n),
         at most n − 1 (which it is where φ is Gaussian).
