@@ -39,7 +39,7 @@ class WeightedRsa(RdmComparison):
     linear predictivity: weights and folds stay, and the variance of the fit itself is allowed for by Nadeau
     and Bengio's share (`Resamples.variance`). Not so in the jackknife that takes its place for one or two
     subjects: weights are few, and fitted where the value is near its highest, so that it hardly varies with
-    them. By simulation its standard error without that share is 0.98–1.05 of the spread for two layers and 60
+    them. By simulation its standard error without that share is 0.90–1.05 of the spread for two layers and 60
     to 400 stimuli, and 0.93–0.95 for 20 layers. There is none of the choice of folds to be taken off (Schütt et
     al. 2023 draw folds anew in each sample, and correct for that). It costs one weighted comparator per fold,
     subject and sample, and no fit.

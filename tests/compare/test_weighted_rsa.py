@@ -17,6 +17,7 @@ from brainalign.compare.weighted_rsa import N_PARTITIONS, WeightedRsa
 from brainalign.data.responses import make_rdms, make_responses
 from brainalign.errors import ResponsesError
 from brainalign.metrics import find_metric
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.probing import Representation
 
 OWNER = "Region 'IT' of 'test'"
@@ -207,6 +208,23 @@ def test_every_kind_of_bootstrap_equals_copies_of_what_was_held_out():
 
 def test_the_interval_allows_for_the_fits():
     assert compared(given()).resamples.fit_share == pytest.approx(fit_share(every_fold()))
+
+
+def test_one_subject_is_jackknifed_within_the_folds_and_has_no_share_of_fits():
+    subject = subject_rdms(n_subjects=1)
+    region = compared(given(subject), n_resamples=N + 100)
+    outcome = region.outcomes(represent(features()))[0]
+    values = []
+    for train, test in every_fold():
+        jackknife = PairJackknife(region.resamples.stimuli[:, test])
+        predicted, own = naive_prediction(squares(features()), subject, 0, train, test)[1], on(subject[0], test)
+        kept = [np.flatnonzero(row) for row in jackknife.left_out]
+        without = np.array([rho(on(predicted, rows), on(own, rows)) for rows in kept])
+        values.append(jackknife.replicates(without))
+    # A sample that drew none of a fold says nothing of it.
+    np.testing.assert_allclose(outcome.replicates[0], np.nanmean(values, axis=0), atol=1e-9)
+    assert region.resamples.jackknifed and region.resamples.fit_share == 0
+    assert compared(given(subject), n_resamples=N + 99).resamples.fit_share > 0
 
 
 def test_there_is_nothing_to_choose_between():

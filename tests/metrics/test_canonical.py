@@ -6,16 +6,13 @@ import scipy.stats
 from sklearn.cross_decomposition import CCA
 
 from brainalign.errors import ResponsesError, UnknownNameError
-from brainalign.metrics import canonical
-from brainalign.metrics.canonical import (
+from brainalign.metrics import canonical_pairs as pairing
+from brainalign.metrics.canonical import pwcca, pwcca_similarity, svcca, svcca_similarity
+from brainalign.metrics.canonical_pairs import (
     bounded_inverse_gaps,
     canonical_pairs,
     influence_of_projections,
-    pwcca,
-    pwcca_similarity,
     sampling_spread,
-    svcca,
-    svcca_similarity,
 )
 
 SHARES = (1.0, 0.99, 0.9, 0.6)
@@ -104,7 +101,7 @@ def weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, axes: list[np.nd
 
 @pytest.mark.parametrize("share", [1.0, 0.8])
 def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, monkeypatch):
-    monkeypatch.setattr(canonical, "noise_share", lambda correlations, *_: np.zeros_like(correlations))
+    monkeypatch.setattr(pairing, "noise_share", lambda correlations, *_: np.zeros_like(correlations))
     x, y = pair()
     axes = [np.linalg.lstsq(each - each.mean(axis=0), truncated(each, share))[0] for each in (x, y)]
     # Changes so small that the number of directions does not.
