@@ -5,18 +5,17 @@ stands :math:`w_{ij} = m_i m_j` times; the pairs of one stimulus with itself are
 computed from these weights, exactly as it would be from the copies.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int
 
 from brainalign.errors import ResponsesError
 from brainalign.metrics.comparators import COMPARATORS, find_comparator
 from brainalign.metrics.kendall import concordance
 from brainalign.metrics.rdm import n_stimuli_of, to_square
+from brainalign.metrics.weighted_ranks import count_pairs, rank_sums
 from brainalign.metrics.whitened import resampled_cosines
 
 MEMORY = 256 * 2**20
@@ -114,7 +113,7 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
         # The correlation is the same, and the sums below then cancel to no more than a few digits.
         x, y = (_standardised(rdms) for rdms in (x, y))
     x, y, counts = to_square(x), to_square(y), multiplicity.astype(np.float64)
-    total = _n_pairs(multiplicity)
+    total = count_pairs(multiplicity)
     mean_x, mean_y = (_sums(rdms, counts) / np.maximum(total, 1) * centred for rdms in (x, y))
     spread_x, spread_y = (
         np.maximum(_sums(rdms**2, counts) - mean**2 * total, 0) for rdms, mean in ((x, mean_x), (y, mean_y))
@@ -129,11 +128,6 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
 def _sums(squares: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sum over the pairs of each resample, of each of the square matrices: half of mᵀ D m."""
     return np.stack([np.einsum("rn,rn->r", counts @ square, counts) / 2 for square in squares])
-
-
-def _n_pairs(multiplicity: np.ndarray) -> np.ndarray:
-    """Count the pairs of each resample, copies of one stimulus with each other left out."""
-    return (multiplicity.sum(axis=1) ** 2 - (multiplicity**2).sum(axis=1)) // 2
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
@@ -157,86 +151,23 @@ def _corr_cov(
     return resampled_cosines(_standardised(x), _standardised(y), multiplicity, True, variances, MEMORY)
 
 
-def _ranked(
-    x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray
-) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each resample: its index, its number of pairs, and sums of products of the centred ranks.
-
-    Ranks are doubled, which keeps them whole numbers, so all sums are exact up to 2⁵³.
-    """
-    sorted_x, sorted_y = ([_Sorted.of(row) for row in rdms] for rdms in (x, y))
-    ranks_x, ranks_y = np.empty_like(x), np.empty_like(y)
-    fewer = ranks_x if len(x) < len(y) else ranks_y
-    counts, totals = multiplicity.astype(np.float64), _n_pairs(multiplicity)
-    n_stimuli = counts.shape[1]
-    pairs = np.flatnonzero(np.triu(np.ones((n_stimuli, n_stimuli), dtype=bool), 1))
-    square, weights = np.empty((n_stimuli, n_stimuli)), np.empty(len(pairs))
-    for index, (drawn, total) in enumerate(zip(counts, totals.tolist(), strict=True)):
-        np.multiply(drawn[:, None], drawn, out=square)
-        # Every index is in range; "clip" only spares NumPy a buffer.
-        np.take(square, pairs, out=weights, mode="clip")
-        squares_x = _weighted_ranks(sorted_x, weights, total, ranks_x)
-        squares_y = _weighted_ranks(sorted_y, weights, total, ranks_y)
-        fewer *= weights
-        yield index, total, ranks_x @ ranks_y.T, squares_x, squares_y
-
-
-class _Sorted(NamedTuple):
-    """Where values stand among their distinct ones."""
-
-    place: np.ndarray
-    """Place of each value among the distinct ones, from 0."""
-    order: np.ndarray | None
-    """Index of the value at each place, where no two are equal."""
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "_Sorted":
-        distinct, index, place = np.unique(values, return_index=True, return_inverse=True)
-        return cls(place, index if len(distinct) == len(values) else None)
-
-    def added(self, weights: np.ndarray) -> np.ndarray:
-        """Add up the weights at each place."""
-        if self.order is None:
-            return np.bincount(self.place, weights)
-        return np.take(weights, self.order, mode="clip")
-
-
-def _weighted_ranks(values: list[_Sorted], weights: np.ndarray, total: int, out: np.ndarray) -> np.ndarray:
-    """Write twice the midrank of each pair among the copies, less its mean; return its sum of squares.
-
-    Of the copies, `before` lie below a value and `tied` share it: its midrank is before + (tied + 1) / 2.
-    """
-    squares = np.empty(len(values))
-    for k, of_row in enumerate(values):
-        tied = of_row.added(weights)
-        # Faster than np.cumsum, and as exact: these are whole numbers.
-        doubled = torch.cumsum(torch.from_numpy(tied), 0).numpy()
-        doubled *= 2
-        doubled -= tied
-        doubled -= total
-        tied *= doubled
-        squares[k] = tied @ doubled
-        np.take(doubled, of_row.place, out=out[k], mode="clip")
-    return squares
-
-
 def _spearman(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
     result = np.empty((len(x), len(multiplicity), len(y)))
-    for index, _, products, squares_x, squares_y in _ranked(x, y, multiplicity):
-        result[:, index] = _ratio(products, np.sqrt(squares_x)[:, None] * np.sqrt(squares_y))
+    for index, sums in enumerate(rank_sums(x, y, multiplicity)):
+        result[:, index] = _ratio(sums.products, np.sqrt(sums.squares_x)[:, None] * np.sqrt(sums.squares_y))
     return np.clip(result, -1.0, 1.0)
 
 
 def _rho_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
     result = np.empty((len(x), len(multiplicity), len(y)))
-    for index, total, products, _, _ in _ranked(x, y, multiplicity):
-        result[:, index] = 3 * products / max(total**3 - total, 1)
+    for index, sums in enumerate(rank_sums(x, y, multiplicity)):
+        result[:, index] = 3 * sums.products / max(sums.n_pairs**3 - sums.n_pairs, 1)
     return result
 
 
 def _kendall_tau_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
     places_x, places_y = ([np.unique(row, return_inverse=True)[1] for row in rdms] for rdms in (x, y))
-    total = _n_pairs(multiplicity)
+    total = count_pairs(multiplicity)
     pairs_of_pairs = np.maximum(total * (total - 1) / 2, 1)
     return np.stack(
         [
