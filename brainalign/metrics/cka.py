@@ -1,6 +1,7 @@
 r"""Centred kernel alignment (CKA) of two Gram matrices, and its bootstrap over stimuli by weights."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from brainalign.metrics.gram_kernel import (
     gram_of,
 )
 from brainalign.metrics.metric import Metric
+from brainalign.metrics.row_sums import RowSums
 
 Array = np.ndarray
 
@@ -103,12 +105,13 @@ def cka_resampler(
     _check(gram_y, multiplicity)
     counts = multiplicity.T.astype(np.float64)
     enough = (counts > 0).sum(axis=0) >= 4
+    drawn = _Drawn(RowSums(counts), RowSums(counts**2))
     hsic = _sum_over_tuples if debiased else _sum_over_pairs
 
     def side(gram: GramMatrix) -> tuple[_Weighted, Array, Array]:
         """Give the weighted matrix, its own HSIC where that is positive, and where it is."""
-        weighted = _Weighted.of(centred_gram(gram), counts, debiased)
-        own, size = hsic(weighted, weighted, counts)
+        weighted = _Weighted.of(centred_gram(gram), drawn, debiased)
+        own, size = hsic(weighted, weighted, drawn)
         return weighted, own, own > NEGLIGIBLE * size
 
     y, own_y, positive_y = side(gram_y)
@@ -118,7 +121,7 @@ def cka_resampler(
         x, own_x, positive_x = side(gram_x)
         defined = enough & positive_x & positive_y
         scale = np.sqrt(np.where(defined, own_x, 1.0)) * np.sqrt(np.where(defined, own_y, 1.0))
-        return np.where(defined, hsic(x, y, counts)[0] / scale, np.nan)
+        return np.where(defined, hsic(x, y, drawn)[0] / scale, np.nan)
 
     return resampled
 
@@ -178,6 +181,13 @@ def cka_metric(debiased: bool = True) -> Metric:
     )
 
 
+class _Drawn(NamedTuple):
+    """Sums weighted by how often each stimulus was drawn, and by the squares of that."""
+
+    row_sums: RowSums
+    square_row_sums: RowSums
+
+
 @dataclass(frozen=True)
 class _Weighted:
     """A Gram matrix with its sums over the columns, weighted by the counts and by their squares."""
@@ -187,30 +197,31 @@ class _Weighted:
     square_sums: Array
 
     @classmethod
-    def of(cls, gram: Array, counts: Array, debiased: bool) -> "_Weighted":
+    def of(cls, gram: Array, drawn: "_Drawn", debiased: bool) -> "_Weighted":
         if debiased:
             gram = gram - np.diag(np.diagonal(gram))
-        return cls(gram, gram @ counts, gram @ counts**2 if debiased else gram[:, :0])
+        return cls(gram, drawn.row_sums(gram), drawn.square_row_sums(gram) if debiased else gram[:, :0])
 
 
-def _sum_over_pairs(x: _Weighted, y: _Weighted, m: Array) -> tuple[Array, Array]:
+def _sum_over_pairs(x: _Weighted, y: _Weighted, drawn: _Drawn) -> tuple[Array, Array]:
     """Biased HSIC: inner product of the weighted matrices, each centred by its weighted mean; and its size."""
+    m = drawn.row_sums.counts
     total = m.sum(axis=0)
-    pairs = _dot(m, (x.gram * y.gram) @ m)
+    pairs = _dot(m, drawn.row_sums(x.gram * y.gram))
     rows = _dot(m, x.sums * y.sums)
     return pairs - 2 * rows / total + _dot(m, x.sums) * _dot(m, y.sums) / total**2, pairs
 
 
-def _sum_over_tuples(x: _Weighted, y: _Weighted, m: Array) -> tuple[Array, Array]:
+def _sum_over_tuples(x: _Weighted, y: _Weighted, drawn: _Drawn) -> tuple[Array, Array]:
     """Sum h over ordered choices of four different stimuli, each weighted by its count; and its first term.
 
     Each sum over different indices is the sum over all, less those in which indices coincide; the number of
     choices is left out, as it cancels in CKA.
     """
+    m, products = drawn.row_sums.counts, x.gram * y.gram
     total, total_squares = m.sum(axis=0), (m**2).sum(axis=0)
-    products = x.gram * y.gram
-    once = products @ m
-    pairs, squares = _dot(m, once), _dot(m**2, products @ m**2)
+    once = drawn.row_sums(products)
+    pairs, squares = _dot(m, once), _dot(m**2, drawn.square_row_sums(products))
     squared, cubed = _dot(m**2, once), _dot(m**3, once)
     # K_ij L_ij, times the ways to choose k and l.
     same = (total**2 - total_squares) * pairs - 4 * total * squared + 4 * cubed + 2 * squares

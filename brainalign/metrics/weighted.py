@@ -15,6 +15,7 @@ from brainalign.errors import ResponsesError
 from brainalign.metrics.comparators import COMPARATORS, find_comparator
 from brainalign.metrics.kendall import concordance
 from brainalign.metrics.rdm import n_stimuli_of, to_square
+from brainalign.metrics.row_sums import RowSums
 from brainalign.metrics.weighted_ranks import count_pairs, rank_sums
 from brainalign.metrics.whitened import resampled_cosines
 
@@ -112,22 +113,22 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
     if centred:
         # The correlation is the same, and the sums below then cancel to no more than a few digits.
         x, y = (_standardised(rdms) for rdms in (x, y))
-    x, y, counts = to_square(x), to_square(y), multiplicity.astype(np.float64)
+    x, y, row_sums = to_square(x), to_square(y), RowSums(multiplicity.T.astype(np.float64))
     total = count_pairs(multiplicity)
-    mean_x, mean_y = (_sums(rdms, counts) / np.maximum(total, 1) * centred for rdms in (x, y))
+    mean_x, mean_y = (_sums(rdms, row_sums) / np.maximum(total, 1) * centred for rdms in (x, y))
     spread_x, spread_y = (
-        np.maximum(_sums(rdms**2, counts) - mean**2 * total, 0) for rdms, mean in ((x, mean_x), (y, mean_y))
+        np.maximum(_sums(rdms**2, row_sums) - mean**2 * total, 0) for rdms, mean in ((x, mean_x), (y, mean_y))
     )
     result = np.empty((len(x), len(multiplicity), len(y)))
     for k, row in enumerate(y):
-        shared = _sums(x * row, counts) - mean_x * mean_y[k] * total
+        shared = _sums(x * row, row_sums) - mean_x * mean_y[k] * total
         result[:, :, k] = _ratio(shared, np.sqrt(spread_x * spread_y[k]))
     return np.clip(result, -1.0, 1.0)
 
 
-def _sums(squares: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _sums(squares: np.ndarray, row_sums: RowSums) -> np.ndarray:
     """Sum over the pairs of each resample, of each of the square matrices: half of mᵀ D m."""
-    return np.stack([np.einsum("rn,rn->r", counts @ square, counts) / 2 for square in squares])
+    return np.stack([np.einsum("nr,nr->r", row_sums(square), row_sums.counts) / 2 for square in squares])
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
@@ -152,17 +153,15 @@ def _corr_cov(
 
 
 def _spearman(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
-    result = np.empty((len(x), len(multiplicity), len(y)))
-    for index, sums in enumerate(rank_sums(x, y, multiplicity)):
-        result[:, index] = _ratio(sums.products, np.sqrt(sums.squares_x)[:, None] * np.sqrt(sums.squares_y))
-    return np.clip(result, -1.0, 1.0)
+    sums = rank_sums(x, y, multiplicity)
+    values = _ratio(sums.products, np.sqrt(sums.squares_x)[:, :, None] * np.sqrt(sums.squares_y))
+    return np.clip(values, -1.0, 1.0)
 
 
 def _rho_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
-    result = np.empty((len(x), len(multiplicity), len(y)))
-    for index, sums in enumerate(rank_sums(x, y, multiplicity)):
-        result[:, index] = 3 * sums.products / max(sums.n_pairs**3 - sums.n_pairs, 1)
-    return result
+    sums = rank_sums(x, y, multiplicity)
+    n_pairs = sums.n_pairs.astype(np.float64)[:, None]
+    return 3 * sums.products / np.maximum(n_pairs**3 - n_pairs, 1)
 
 
 def _kendall_tau_a(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:

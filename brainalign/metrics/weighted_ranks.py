@@ -3,8 +3,6 @@
 Ranks are doubled, which keeps them whole numbers, so all sums are exact up to 2⁵³.
 """
 
-from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,19 +10,24 @@ import torch
 
 Array = np.ndarray
 
+BLOCK = 2**16
+"""Pairs that are ranked at once, about, in several sets of few stimuli: as many as stay in a core's cache."""
+
 
 class RankSums(NamedTuple):
-    """Sums over the pairs of one resample, of products of the doubled ranks less their mean."""
+    """Number of pairs of each resample, and sums over them of products of doubled ranks less their mean."""
 
-    n_pairs: int
+    n_pairs: Array
     products: Array
-    """(layer, subject): a layer's ranks times a subject's."""
+    """(layer, resample, subject): a layer's ranks times a subject's."""
     squares_x: Array
+    """(layer, resample)"""
     squares_y: Array
+    """(resample, subject)"""
 
 
-def rank_sums(x: Array, y: Array, multiplicity: Array) -> Iterator[RankSums]:
-    """Rank the pairs of every layer (rows of x) and subject (rows of y) in one resample after another.
+def rank_sums(x: Array, y: Array, multiplicity: Array) -> RankSums:
+    """Rank the pairs of every layer (rows of x) and subject (rows of y) in every resample.
 
     Parameters
     ----------
@@ -33,31 +36,18 @@ def rank_sums(x: Array, y: Array, multiplicity: Array) -> Iterator[RankSums]:
     multiplicity
         How often each resample drew each stimulus, whole numbers. Copies of one stimulus make no pair.
     """
-    sorted_x, sorted_y = ([_Sorted.of(row) for row in rdms] for rdms in (x, y))
-    n_stimuli = multiplicity.shape[1]
-    first, second = np.triu_indices(n_stimuli, 1)
-    pair_of = np.zeros((n_stimuli, n_stimuli), dtype=np.int64)
-    pair_of[first, second] = pair_of[second, first] = np.arange(len(first))
-    flat = first * n_stimuli + second
-    square, weights = np.empty((n_stimuli, n_stimuli)), np.empty(len(first))
-    ranks_x, ranks_y, table = np.empty_like(weights), np.empty_like(y), np.empty((2, len(first)), np.int32)
-    products, squares_x = np.empty((len(x), len(y))), np.empty(len(x))
-    for drawn, n_pairs in zip(multiplicity, count_pairs(multiplicity).tolist(), strict=True):
-        once = drawn.max() <= 1
-        if once:
-            rank = partial(_ranks_without, lost=_pairs_lost(pair_of, drawn), table=table)
-        else:
-            np.multiply(drawn[:, None], drawn, out=square)
-            # Every index is in range; "clip" only spares NumPy a buffer.
-            np.take(square, flat, out=weights, mode="clip")
-            rank = partial(_weighted_ranks, weights=weights, n_pairs=n_pairs)
-        squares_y = np.array([rank(of_row, out=ranks) for of_row, ranks in zip(sorted_y, ranks_y, strict=True)])
-        if not once:
-            ranks_y *= weights
-        for k, of_row in enumerate(sorted_x):
-            squares_x[k] = rank(of_row, out=ranks_x)
-            products[k] = ranks_y @ ranks_x
-        yield RankSums(n_pairs, products, squares_x, squares_y)
+    n_resamples = len(multiplicity)
+    sums = RankSums(
+        count_pairs(multiplicity),
+        np.empty((len(x), n_resamples, len(y))),
+        np.empty((len(x), n_resamples)),
+        np.empty((n_resamples, len(y))),
+    )
+    rows = [_Sorted.of(row) for row in x], [_Sorted.of(row) for row in y]
+    each_once = multiplicity.max(axis=1) <= 1
+    _of_copies(*rows, multiplicity, np.flatnonzero(~each_once), sums)
+    _of_sets(*rows, multiplicity, np.flatnonzero(each_once), sums)
+    return sums
 
 
 def count_pairs(multiplicity: Array) -> Array:
@@ -91,20 +81,72 @@ class _Sorted(NamedTuple):
         return np.take(weights, self.order, mode="clip")
 
 
-def _weighted_ranks(values: _Sorted, weights: Array, n_pairs: int, out: Array) -> float:
+def _of_copies(
+    x: list[_Sorted], y: list[_Sorted], multiplicity: Array, resamples: Array, sums: RankSums
+) -> None:
+    """Write the sums of some resamples, each pair weighted by the product of its stimuli's counts."""
+    n_stimuli = multiplicity.shape[1]
+    first, second = np.triu_indices(n_stimuli, 1)
+    pairs = first * n_stimuli + second
+    square, weights = np.empty((n_stimuli, n_stimuli)), np.empty(len(pairs))
+    ranks_x, ranks_y = np.empty((len(x), len(pairs))), np.empty((len(y), len(pairs)))
+    fewer = ranks_x if len(x) < len(y) else ranks_y
+    for k in resamples:
+        drawn = multiplicity[k].astype(np.float64)
+        np.multiply(drawn[:, None], drawn, out=square)
+        # Every index is in range; "clip" only spares NumPy a buffer.
+        np.take(square, pairs, out=weights, mode="clip")
+        sums.squares_x[:, k] = _weighted_ranks(x, weights, int(sums.n_pairs[k]), ranks_x)
+        sums.squares_y[k] = _weighted_ranks(y, weights, int(sums.n_pairs[k]), ranks_y)
+        fewer *= weights
+        sums.products[:, k] = ranks_x @ ranks_y.T
+
+
+def _weighted_ranks(values: list[_Sorted], weights: Array, n_pairs: int, out: Array) -> Array:
     """Write twice the midrank of each pair among the copies, less its mean; return its sum of squares.
 
     Of the copies, `before` lie below a value and `tied` share it: its midrank is before + (tied + 1) / 2.
     """
-    tied = values.added(weights)
-    # Faster than np.cumsum, and as exact: these are whole numbers.
-    doubled = torch.cumsum(torch.from_numpy(tied), 0).numpy()
-    doubled *= 2
-    doubled -= tied
-    doubled -= n_pairs
-    tied *= doubled
-    np.take(doubled, values.place, out=out, mode="clip")
-    return float(tied @ doubled)
+    squares = np.empty(len(values))
+    for k, of_row in enumerate(values):
+        tied = of_row.added(weights)
+        # Faster than np.cumsum, and as exact: these are whole numbers.
+        doubled = torch.cumsum(torch.from_numpy(tied), 0).numpy()
+        doubled *= 2
+        doubled -= tied
+        doubled -= n_pairs
+        tied *= doubled
+        squares[k] = tied @ doubled
+        np.take(doubled, of_row.place, out=out[k], mode="clip")
+    return squares
+
+
+def _of_sets(x: list[_Sorted], y: list[_Sorted], multiplicity: Array, resamples: Array, sums: RankSums) -> None:
+    """Write the sums of resamples in which no stimulus counts twice, from the ranks among all pairs."""
+    n_stimuli = multiplicity.shape[1]
+    first, second = np.triu_indices(n_stimuli, 1)
+    pair_of = np.zeros((n_stimuli, n_stimuli), dtype=np.int64)
+    pair_of[first, second] = pair_of[second, first] = np.arange(len(first))
+    size = max(1, min(len(resamples), BLOCK // max(1, len(first))))
+    tables = np.empty((2, size, len(first) + 1), dtype=np.int32)
+    ranks = np.empty((1 + len(y), size, len(first)))
+    for start in range(0, len(resamples), size):
+        block = resamples[start : start + size]
+        lost = [_pairs_lost(pair_of, multiplicity[k]) for k in block]
+        at = np.repeat(np.arange(len(block)), [len(pairs) for pairs in lost]), np.concatenate(lost)
+        ranks_x, *ranks_y = ranks[:, : len(block)]
+        for s, row in enumerate(y):
+            _ranks_without(row, at, tables, ranks_y[s])
+            sums.squares_y[block, s] = _dot(ranks_y[s], ranks_y[s])
+        for row, products, squares in zip(x, sums.products, sums.squares_x, strict=True):
+            _ranks_without(row, at, tables, ranks_x)
+            squares[block] = _dot(ranks_x, ranks_x)
+            for s, other in enumerate(ranks_y):
+                products[block, s] = _dot(ranks_x, other)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.matmul(a[:, None], b[:, :, None])[:, 0, 0]
 
 
 def _pairs_lost(pair_of: Array, drawn: Array) -> Array:
@@ -116,18 +158,19 @@ def _pairs_lost(pair_of: Array, drawn: Array) -> Array:
     return lost[lost >= 0]
 
 
-def _ranks_without(values: _Sorted, lost: Array, table: Array, out: Array) -> float:
-    """Write what `_weighted_ranks` does where no pair counts twice; 0 for the pairs lost.
+def _ranks_without(values: _Sorted, lost: tuple[Array, Array], tables: Array, out: Array) -> None:
+    """Write twice the midrank of each pair in each set less its mean, or 0 where the pair is lost to the set.
 
     A pair lost takes 1 off the doubled ranks at its own place and 2 off those above, and adds 1 to all as the
-    mean falls: a step down at its place and another at the next.
+    mean falls: a step down at its place and another at the next. `lost` are sets and pairs, `tables` is room.
     """
-    steps, place = table[0, : len(values.steps)], values.place[lost]
-    steps[:] = values.steps
-    np.subtract.at(steps, place, np.int32(1))
-    np.subtract.at(steps, place[place + 1 < len(steps)] + 1, np.int32(1))
-    steps[0] += len(lost)
-    np.cumsum(steps, out=steps)
-    out[:] = np.take(steps, values.place, out=table[1], mode="clip")
+    n_sets, (of_set, pair) = len(out), lost
+    steps, found = tables[0, :n_sets, : len(values.steps) + 1], tables[1, :n_sets, : out.shape[1]]
+    steps[:, :-1], steps[:, -1] = values.steps, 0
+    place = values.place[pair]
+    np.subtract.at(steps, (of_set, place), np.int32(1))
+    np.subtract.at(steps, (of_set, place + 1), np.int32(1))
+    steps[:, 0] += np.bincount(of_set, minlength=n_sets)
+    np.cumsum(steps, axis=1, out=steps)
+    out[:] = np.take(steps, values.place, axis=1, out=found, mode="clip")
     out[lost] = 0
-    return float(out @ out)

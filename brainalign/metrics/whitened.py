@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 
 from brainalign.errors import ResponsesError
 from brainalign.metrics.rdm import n_stimuli_of, to_square
+from brainalign.metrics.row_sums import RowSums
 
 Rdms = Float[np.ndarray, "rdm pair"]
 
@@ -113,7 +114,7 @@ def _cosines(
     counts = multiplicity.T.astype(np.float64)
     precision = np.ones(len(counts)) if variances is None else 1.0 / variances
     space = _Whitened.of(counts, precision)
-    sums_x, sums_y = x @ space.weights, y @ space.weights
+    sums_x, sums_y = space.row_sums(x), space.row_sums(y)
     pairs = [space.products(x * of_y, sums_x, sums) for of_y, sums in zip(y, sums_y, strict=True)]
     shared = np.stack(pairs, axis=2)
     own_x, own_y = space.products(x * x, sums_x, sums_x), space.products(y * y, sums_y, sums_y)
@@ -139,6 +140,7 @@ class _Whitened:
     """
 
     weights: np.ndarray
+    row_sums: RowSums
     share: np.ndarray
     total: np.ndarray
     apart: np.ndarray
@@ -152,11 +154,11 @@ class _Whitened:
         share = weights / np.where(np.arange(len(counts))[:, None] == apart, np.inf, whole)
         total = 1 + share.sum(axis=0)
         weight, rest = (np.take_along_axis(a, apart, axis=0)[0] for a in (weights, whole))
-        return cls(weights, share, total, apart, weight / (total * (rest * total + weight)))
+        return cls(weights, RowSums(weights), share, total, apart, weight / (total * (rest * total + weight)))
 
     def products(self, pairs: np.ndarray, sums_a: np.ndarray, sums_b: np.ndarray) -> np.ndarray:
         """Inner products, from the elementwise products of square RDMs and their weighted row sums."""
-        whole = np.einsum("knr,nr->kr", pairs @ self.weights, self.weights)
+        whole = np.einsum("knr,nr->kr", self.row_sums(pairs), self.weights)
         return whole / 2 - self._additive(sums_a, sums_b)
 
     @property
