@@ -38,7 +38,25 @@ class RowSums:
         if self._left_out is None:
             return matrices @ self.counts
         sums = np.repeat(matrices.sum(axis=-1, keepdims=True), self.counts.shape[1], axis=-1)
-        padded = np.concatenate([matrices, np.zeros_like(matrices[..., :1])], axis=-1)
+        padded = _padded(matrices)
         for columns in self._left_out:
             sums -= np.take(padded, columns, axis=-1)
         return sums
+
+    def forms(self, matrices: Float[Array, "*matrix n n"]) -> Float[Array, "*matrix set"]:
+        """Give the sum over rows and columns, both weighted: mᵀ D m of each symmetric matrix in each set."""
+        if self._left_out is None:
+            return np.einsum("...ns,ns->...s", self(matrices), self.counts)
+        rows = matrices.sum(axis=-1)
+        forms = np.repeat(rows.sum(axis=-1, keepdims=True), self.counts.shape[1], axis=-1)
+        rows, padded = _padded(rows), _padded(_padded(matrices).swapaxes(-1, -2))
+        for columns in self._left_out:
+            forms -= 2 * rows[..., columns]
+            for others in self._left_out:
+                forms += padded[..., columns, others]
+        return forms
+
+
+def _padded(values: Array) -> Array:
+    """Add a zero at the end of the last axis."""
+    return np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)

@@ -128,7 +128,7 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
 
 def _sums(squares: np.ndarray, row_sums: RowSums) -> np.ndarray:
     """Sum over the pairs of each resample, of each of the square matrices: half of mᵀ D m."""
-    return np.stack([np.einsum("nr,nr->r", row_sums(square), row_sums.counts) / 2 for square in squares])
+    return np.stack([row_sums.forms(square) / 2 for square in squares])
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:

@@ -158,8 +158,7 @@ class _Whitened:
 
     def products(self, pairs: np.ndarray, sums_a: np.ndarray, sums_b: np.ndarray) -> np.ndarray:
         """Inner products, from the elementwise products of square RDMs and their weighted row sums."""
-        whole = np.einsum("knr,nr->kr", self.row_sums(pairs), self.weights)
-        return whole / 2 - self._additive(sums_a, sums_b)
+        return self.row_sums.forms(pairs) / 2 - self._additive(sums_a, sums_b)
 
     @property
     def sums_of_ones(self) -> np.ndarray:
