@@ -1,7 +1,6 @@
 r"""Centred kernel alignment (CKA) of two Gram matrices, and its bootstrap over stimuli by weights."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -105,7 +104,7 @@ def cka_resampler(
     _check(gram_y, multiplicity)
     counts = multiplicity.T.astype(np.float64)
     enough = (counts > 0).sum(axis=0) >= 4
-    drawn = _Drawn(RowSums(counts), RowSums(counts**2))
+    drawn = _Drawn(counts)
     hsic = _sum_over_tuples if debiased else _sum_over_pairs
 
     def side(gram: GramMatrix) -> tuple[_Weighted, Array, Array]:
@@ -181,11 +180,19 @@ def cka_metric(debiased: bool = True) -> Metric:
     )
 
 
-class _Drawn(NamedTuple):
-    """Sums weighted by how often each stimulus was drawn, and by the squares of that."""
+class _Drawn:
+    """How often each stimulus was drawn, to three powers, and the sums of rows so weighted."""
 
-    row_sums: RowSums
-    square_row_sums: RowSums
+    def __init__(self, counts: Array):
+        self.row_sums = RowSums(counts)
+        # Where no stimulus is drawn twice the powers are one.
+        self._squared = None if counts.max(initial=0) <= 1 else RowSums(counts**2)
+        self.counts = counts
+        self.squares, self.cubes = (counts, counts) if self._squared is None else (counts**2, counts**3)
+
+    def square_row_sums(self, gram: Array, sums: Array) -> Array:
+        """Sum the columns by the squares of their counts, given the sums by their counts."""
+        return sums if self._squared is None else self._squared(gram)
 
 
 @dataclass(frozen=True)
@@ -200,14 +207,15 @@ class _Weighted:
     def of(cls, gram: Array, drawn: "_Drawn", debiased: bool) -> "_Weighted":
         if debiased:
             gram = gram - np.diag(np.diagonal(gram))
-        return cls(gram, drawn.row_sums(gram), drawn.square_row_sums(gram) if debiased else gram[:, :0])
+        sums = drawn.row_sums(gram)
+        return cls(gram, sums, drawn.square_row_sums(gram, sums) if debiased else gram[:, :0])
 
 
 def _sum_over_pairs(x: _Weighted, y: _Weighted, drawn: _Drawn) -> tuple[Array, Array]:
     """Biased HSIC: inner product of the weighted matrices, each centred by its weighted mean; and its size."""
-    m = drawn.row_sums.counts
+    m = drawn.counts
     total = m.sum(axis=0)
-    pairs = _dot(m, drawn.row_sums(x.gram * y.gram))
+    pairs = drawn.row_sums.forms(x.gram * y.gram)
     rows = _dot(m, x.sums * y.sums)
     return pairs - 2 * rows / total + _dot(m, x.sums) * _dot(m, y.sums) / total**2, pairs
 
@@ -218,16 +226,17 @@ def _sum_over_tuples(x: _Weighted, y: _Weighted, drawn: _Drawn) -> tuple[Array, 
     Each sum over different indices is the sum over all, less those in which indices coincide; the number of
     choices is left out, as it cancels in CKA.
     """
-    m, products = drawn.row_sums.counts, x.gram * y.gram
-    total, total_squares = m.sum(axis=0), (m**2).sum(axis=0)
+    m, m2, m3 = drawn.counts, drawn.squares, drawn.cubes
+    total, total_squares = m.sum(axis=0), m2.sum(axis=0)
+    products = x.gram * y.gram
     once = drawn.row_sums(products)
-    pairs, squares = _dot(m, once), _dot(m**2, drawn.square_row_sums(products))
-    squared, cubed = _dot(m**2, once), _dot(m**3, once)
+    pairs, squares = _dot(m, once), _dot(m2, drawn.square_row_sums(products, once))
+    squared, cubed = _dot(m2, once), _dot(m3, once)
     # K_ij L_ij, times the ways to choose k and l.
     same = (total**2 - total_squares) * pairs - 4 * total * squared + 4 * cubed + 2 * squares
     # K_ij L_ik with i, j, k different, where i counts once, where i counts twice, and where j or k does.
     sums = x.sums * y.sums
-    triples, triples_i = _dot(m, sums) - squared, _dot(m**2, sums) - squares
+    triples, triples_i = _dot(m, sums) - squared, _dot(m2, sums) - squares
     triples_jk = _dot(m, x.square_sums * y.sums + x.sums * y.square_sums) - 2 * cubed
     chained = total * triples - triples_i - triples_jk
     # K_ij L_kl, less the choices that share one index (four ways) or both (two ways).
