@@ -16,7 +16,7 @@ from brainalign.metrics.gram_kernel import (
     gram_of,
 )
 from brainalign.metrics.metric import Metric
-from brainalign.metrics.row_sums import RowSums
+from brainalign.metrics.weighted_sums import WeightedSums
 
 Array = np.ndarray
 
@@ -184,11 +184,11 @@ class _Drawn:
     """How often each stimulus was drawn, to three powers, and the sums of rows so weighted."""
 
     def __init__(self, counts: Array):
-        self.row_sums = RowSums(counts)
+        self.counts, self.squares, self.cubes = counts, counts**2, counts**3
+        self.row_sums = WeightedSums(counts)
         # Where no stimulus is drawn twice the powers are one.
-        self._squared = None if counts.max(initial=0) <= 1 else RowSums(counts**2)
-        self.counts = counts
-        self.squares, self.cubes = (counts, counts) if self._squared is None else (counts**2, counts**3)
+        alike = np.array_equal(counts, self.squares)
+        self._squared = None if alike else WeightedSums(self.squares)
 
     def square_row_sums(self, gram: Array, sums: Array) -> Array:
         """Sum the columns by the squares of their counts, given the sums by their counts."""
@@ -204,7 +204,7 @@ class _Weighted:
     square_sums: Array
 
     @classmethod
-    def of(cls, gram: Array, drawn: "_Drawn", debiased: bool) -> "_Weighted":
+    def of(cls, gram: Array, drawn: _Drawn, debiased: bool) -> "_Weighted":
         if debiased:
             gram = gram - np.diag(np.diagonal(gram))
         sums = drawn.row_sums(gram)

@@ -15,8 +15,8 @@ from brainalign.errors import ResponsesError
 from brainalign.metrics.comparators import COMPARATORS, find_comparator
 from brainalign.metrics.kendall import concordance
 from brainalign.metrics.rdm import n_stimuli_of, to_square
-from brainalign.metrics.row_sums import RowSums
 from brainalign.metrics.weighted_ranks import count_pairs, rank_sums
+from brainalign.metrics.weighted_sums import WeightedSums
 from brainalign.metrics.whitened import resampled_cosines
 
 MEMORY = 256 * 2**20
@@ -113,7 +113,7 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
     if centred:
         # The correlation is the same, and the sums below then cancel to no more than a few digits.
         x, y = (_standardised(rdms) for rdms in (x, y))
-    x, y, row_sums = to_square(x), to_square(y), RowSums(multiplicity.T.astype(np.float64))
+    x, y, row_sums = to_square(x), to_square(y), WeightedSums(multiplicity.T.astype(np.float64))
     total = count_pairs(multiplicity)
     mean_x, mean_y = (_sums(rdms, row_sums) / np.maximum(total, 1) * centred for rdms in (x, y))
     spread_x, spread_y = (
@@ -126,7 +126,7 @@ def _moments(x: np.ndarray, y: np.ndarray, multiplicity: np.ndarray, centred: bo
     return np.clip(result, -1.0, 1.0)
 
 
-def _sums(squares: np.ndarray, row_sums: RowSums) -> np.ndarray:
+def _sums(squares: np.ndarray, row_sums: WeightedSums) -> np.ndarray:
     """Sum over the pairs of each resample, of each of the square matrices: half of mᵀ D m."""
     return np.stack([row_sums.forms(square) / 2 for square in squares])
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from brainalign.metrics.weighted_sums import FEW
+
 Array = np.ndarray
 
 BLOCK = 2**16
@@ -44,9 +46,10 @@ def rank_sums(x: Array, y: Array, multiplicity: Array) -> RankSums:
         np.empty((n_resamples, len(y))),
     )
     rows = [_Sorted.of(row) for row in x], [_Sorted.of(row) for row in y]
-    each_once = multiplicity.max(axis=1) <= 1
-    _of_copies(*rows, multiplicity, np.flatnonzero(~each_once), sums)
-    _of_sets(*rows, multiplicity, np.flatnonzero(each_once), sums)
+    few_left_out = (multiplicity.max(axis=1) <= 1) & ((multiplicity == 0).sum(axis=1) <= FEW)
+    for of_kind, write in ((~few_left_out, _of_copies), (few_left_out, _of_sets)):
+        if of_kind.any():
+            write(*rows, multiplicity, np.flatnonzero(of_kind), sums)
     return sums
 
 
@@ -122,12 +125,12 @@ def _weighted_ranks(values: list[_Sorted], weights: Array, n_pairs: int, out: Ar
 
 
 def _of_sets(x: list[_Sorted], y: list[_Sorted], multiplicity: Array, resamples: Array, sums: RankSums) -> None:
-    """Write the sums of resamples in which no stimulus counts twice, from the ranks among all pairs."""
+    """Write the sums of resamples that draw all stimuli once but for a few, from the ranks of the whole."""
     n_stimuli = multiplicity.shape[1]
     first, second = np.triu_indices(n_stimuli, 1)
     pair_of = np.zeros((n_stimuli, n_stimuli), dtype=np.int64)
     pair_of[first, second] = pair_of[second, first] = np.arange(len(first))
-    size = max(1, min(len(resamples), BLOCK // max(1, len(first))))
+    size = min(len(resamples), max(1, BLOCK // max(1, len(first))))
     tables = np.empty((2, size, len(first) + 1), dtype=np.int32)
     ranks = np.empty((1 + len(y), size, len(first)))
     for start in range(0, len(resamples), size):
@@ -137,16 +140,12 @@ def _of_sets(x: list[_Sorted], y: list[_Sorted], multiplicity: Array, resamples:
         ranks_x, *ranks_y = ranks[:, : len(block)]
         for s, row in enumerate(y):
             _ranks_without(row, at, tables, ranks_y[s])
-            sums.squares_y[block, s] = _dot(ranks_y[s], ranks_y[s])
+            sums.squares_y[block, s] = np.vecdot(ranks_y[s], ranks_y[s])
         for row, products, squares in zip(x, sums.products, sums.squares_x, strict=True):
             _ranks_without(row, at, tables, ranks_x)
-            squares[block] = _dot(ranks_x, ranks_x)
+            squares[block] = np.vecdot(ranks_x, ranks_x)
             for s, other in enumerate(ranks_y):
-                products[block, s] = _dot(ranks_x, other)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return np.matmul(a[:, None], b[:, :, None])[:, 0, 0]
+                products[block, s] = np.vecdot(ranks_x, other)
 
 
 def _pairs_lost(pair_of: Array, drawn: Array) -> Array:

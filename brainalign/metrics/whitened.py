@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 
 from brainalign.errors import ResponsesError
 from brainalign.metrics.rdm import n_stimuli_of, to_square
-from brainalign.metrics.row_sums import RowSums
+from brainalign.metrics.weighted_sums import WeightedSums
 
 Rdms = Float[np.ndarray, "rdm pair"]
 
@@ -140,7 +140,7 @@ class _Whitened:
     """
 
     weights: np.ndarray
-    row_sums: RowSums
+    row_sums: WeightedSums
     share: np.ndarray
     total: np.ndarray
     apart: np.ndarray
@@ -154,7 +154,9 @@ class _Whitened:
         share = weights / np.where(np.arange(len(counts))[:, None] == apart, np.inf, whole)
         total = 1 + share.sum(axis=0)
         weight, rest = (np.take_along_axis(a, apart, axis=0)[0] for a in (weights, whole))
-        return cls(weights, RowSums(weights), share, total, apart, weight / (total * (rest * total + weight)))
+        return cls(
+            weights, WeightedSums(weights), share, total, apart, weight / (total * (rest * total + weight))
+        )
 
     def products(self, pairs: np.ndarray, sums_a: np.ndarray, sums_b: np.ndarray) -> np.ndarray:
         """Inner products, from the elementwise products of square RDMs and their weighted row sums."""

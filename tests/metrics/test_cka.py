@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from brainalign.errors import ResponsesError
 from brainalign.metrics.cka import cka, cka_chance, cka_metric, resampled_cka
+from brainalign.metrics.jackknife import PairJackknife
 
 
 def features(seed: int, n: int = 12, p: int = 7, offset: float = 0.0) -> np.ndarray:
@@ -85,6 +86,26 @@ def test_biased_equals_copies():
         block = np.ix_(copies, copies)
         expected.append(cka(k[block], m[block], debiased=False))
     np.testing.assert_allclose(resampled_cka(k, m, multiplicity, debiased=False), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_all_but_one_or_two_stimuli_have_the_value_of_the_others(debiased):
+    generator = np.random.default_rng(4)
+    x, y = (generator.normal(size=(9, 4)) for _ in range(2))
+    k, m = x @ x.T, y @ y.T
+    sets = PairJackknife(np.ones((1, 9), dtype=np.int64)).left_out
+    expected = [cka(k[np.ix_(kept, kept)], m[np.ix_(kept, kept)], debiased) for kept in sets.astype(bool)]
+    np.testing.assert_allclose(resampled_cka(k, m, sets, debiased), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_without_the_stimulus_that_holds_all_variance_there_is_no_value(debiased):
+    generator = np.random.default_rng(5)
+    x, y = np.zeros((200, 5)), generator.normal(size=(200, 5))
+    x[0] = generator.normal(size=5)
+    without_one = 1 - np.eye(200, dtype=np.int64)
+    values = resampled_cka(x @ x.T, y @ y.T, without_one, debiased)
+    assert np.isnan(values[0])
 
 
 @pytest.mark.parametrize("debiased", [True, False])

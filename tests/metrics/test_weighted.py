@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from brainalign.errors import ResponsesError, UnknownNameError
-from brainalign.metrics import kendall, weighted
+from brainalign.metrics import kendall, weighted, weighted_ranks
 from brainalign.metrics.comparators import COMPARATORS
+from brainalign.metrics.jackknife import PairJackknife
 from brainalign.metrics.rdm import to_condensed, to_square
 from brainalign.metrics.weighted import resampled_comparison
 
@@ -148,12 +149,44 @@ def test_a_model_of_categories_far_more_tied_than_a_bin_holds(name):
     assert np.isfinite(values[0, 1:]).all()
 
 
+@pytest.mark.parametrize("digits", [8, 0])
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_all_but_one_or_two_stimuli_equal_copies(name, digits):
+    x, y = rdms(2, 2, 14, digits)
+    sets = PairJackknife(draw(1, 14)).left_out
+    np.testing.assert_allclose(
+        resampled_comparison(x, y, sets, name), by_copies(x, y, sets, name), rtol=0, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_without_an_outlier_values_are_those_of_the_others(name):
+    x, y = rdms(2, 2, 20)
+    others = (np.arange(20) != 7).astype(np.int64)[None]
+    outlier = to_condensed((others.T ^ others).astype(float)) == 1
+    expected = by_copies(x, y, others, name)
+    # Those that centre lose as many digits again, for they start from the mean over all pairs.
+    factor = 1e3 if name in ("pearson", "corr_cov") else 1e6
+    x[:, outlier] *= factor
+    y[:, outlier] *= factor
+    np.testing.assert_allclose(resampled_comparison(x, y, others, name), expected, rtol=0, atol=1e-9)
+
+
+def test_ranks_of_many_stimuli_are_whole_numbers_still():
+    x, y = rdms(1, 1, 400)
+    left_out = (1 - np.eye(400, dtype=np.int64))[:1]
+    kept_x, kept_y = (to_condensed(to_square(rdm)[:, 1:, 1:][0])[None] for rdm in (x, y))
+    expected = COMPARATORS["spearman"].compare(kept_x[0], kept_y)
+    np.testing.assert_allclose(resampled_comparison(x, y, left_out, "spearman")[0, 0], expected, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", COMPARATORS)
 def test_working_in_small_chunks_changes_nothing(name, monkeypatch):
     x, y = rdms(5, 2, 20)
-    multiplicity = draw(9, 20)
+    multiplicity = np.vstack([draw(9, 20), 1 - np.eye(20, dtype=np.int64)])
     whole = resampled_comparison(x, y, multiplicity, name)
     monkeypatch.setattr(weighted, "MEMORY", 2 * 8 * 190 * 4)
+    monkeypatch.setattr(weighted_ranks, "BLOCK", 3 * 190 + 1)
     monkeypatch.setattr(kendall, "_ROW_BYTES", 8 * 40)
     np.testing.assert_allclose(resampled_comparison(x, y, multiplicity, name), whole, rtol=0, atol=1e-13)
 
