@@ -323,7 +323,8 @@ def _attributes(
     """Provenance of a table."""
     return {
         "title": "Scores of networks against recordings",
-        "interval": f"95 % t-interval of raw from {n_resamples} bootstrap samples",
+        "interval": "95 % t-interval of raw",
+        "n_resamples": n_resamples,
         "seed": seed,
         "reduction": reduction,
         "simulated": int(any(recording.provenance.simulated for recording in recordings)),

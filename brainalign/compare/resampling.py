@@ -103,7 +103,9 @@ class Resamples:
         """Name what is resampled."""
         if self.of_splits:
             return "splits and halves of the stimuli" if self.n_halvings else "splits of the stimuli"
-        return "stimuli" if self.subjects is None else "stimuli and subjects"
+        if self.subjects is not None:
+            return "stimuli and subjects"
+        return "stimuli, by a jackknife" if self.jackknifed else "stimuli"
 
     def variance(self, replicates: Float[Array, "kind resample"]) -> tuple[float, float]:
         """Give the sampling variance of a value from its bootstrap replicates, and its degrees of freedom.

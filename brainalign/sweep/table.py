@@ -159,7 +159,7 @@ def _is_written(folder: Path, wanted: str) -> bool:
 
 
 def _interval_in_words(experiment: Experiment) -> str:
-    words = "95 % t-interval of raw from {} bootstrap samples"
+    words = "95 % t-interval of raw from {} resamples"
     if experiment.full is None:
         return words.format(experiment.resamples) if experiment.resamples else "none"
     steps = ", ".join(map(str, experiment.full.steps))

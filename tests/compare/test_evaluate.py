@@ -116,7 +116,7 @@ def test_attributes_say_where_the_numbers_come_from(make_recording, make_network
     recording = make_recording("alone", simulated=True)
     attrs = score(("a", make_network()), recording, ["cka"], seed=4, **QUICK).attrs
     assert attrs["simulated"] == 1 and attrs["seed"] == 4 and attrs["reduction"] == "whole"
-    assert "30 bootstrap samples" in attrs["interval"]
+    assert attrs["interval"] == "95 % t-interval of raw" and attrs["n_resamples"] == 30
     assert json.loads(attrs["citations"]) == {"alone": "alone et al. 2020"}
     assert json.loads(attrs["licences"]) == {"alone": "CC0"}
     assert json.loads(attrs["stimuli"]) == {"alone": recording.stimuli.content_hash()}

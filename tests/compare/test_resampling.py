@@ -101,6 +101,9 @@ def test_fewer_than_three_subjects_are_not_resampled(n_subjects):
     drawn = Resamples.draw(10, 40, n_subjects, 0)
     assert drawn.subjects is None
     assert (drawn.n_kinds, drawn.unit) == (1, "stimuli")
+    by_left_out = Resamples.draw(140, 40, n_subjects, 0, jackknifed=None)
+    assert (by_left_out.jackknifed, by_left_out.unit) == (True, "stimuli, by a jackknife")
+    assert Resamples.draw(139, 40, n_subjects, 0, jackknifed=None).unit == "stimuli"
 
 
 def test_the_seed_decides_the_draws():
