@@ -14,7 +14,6 @@ from brainalign.metrics.canonical_pairs import (
     influence_of_projections,
 )
 from brainalign.metrics.gram_kernel import (
-    Axes,
     GramMatrix,
     Multiplicity,
     Resampler,
@@ -25,6 +24,7 @@ from brainalign.metrics.gram_kernel import (
     region_axes,
     to_first_order,
 )
+from brainalign.metrics.leading_axes import PrincipalAxes
 from brainalign.metrics.metric import Metric
 from brainalign.metrics.procrustes import too_many_dimensions
 
@@ -135,7 +135,7 @@ class CanonicalKernel:
         """Prepare to compare layers in every resample, to first order, the numbers of directions chosen anew.
 
         O(n³) once, and for each pair of numbers that comes up (a few dozen) one decomposition of
-        directions × directions. The axes are those of all stimuli.
+        directions × directions. The axes are those of all stimuli, turned to first order.
         """
         region = self._region(responses)
         of_region = region.leading_in_resamples(self.variance, multiplicity)
@@ -147,8 +147,8 @@ class CanonicalKernel:
             for p, q in np.unique(counts, axis=0).tolist():
                 rows = (counts == (p, q)).all(axis=1)
                 pairs = canonical_pairs(layer.axes, region.axes, (p, q))
-                value, influence = self._value(pairs, responses), self._influence(pairs, responses)
-                values[rows] = to_first_order(value, influence, multiplicity[rows])
+                influence = self._influence(pairs, layer, region, responses)
+                values[rows] = to_first_order(self._value(pairs, responses), influence, multiplicity[rows])
             return values
 
         return resampled
@@ -176,16 +176,16 @@ class CanonicalKernel:
             return ""
         return f"{p} and {q} dimensions of {n} stimuli: unrelated data would correlate at {chance:.2f}"
 
-    def _sides(self, gram: GramMatrix, responses: Responses) -> tuple["_Side", "_Side"]:
+    def _sides(self, gram: GramMatrix, responses: Responses) -> tuple[PrincipalAxes, PrincipalAxes]:
         return self._layer(gram, responses), self._region(responses)
 
-    def _layer(self, gram: GramMatrix, responses: Responses) -> "_Side":
+    def _layer(self, gram: GramMatrix, responses: Responses) -> PrincipalAxes:
         _check_variance(self.name, self.variance)
         check_sides(self.name.upper(), gram, responses)
-        return _Side.of(layer_axes(gram))
+        return PrincipalAxes.of(layer_axes(gram))
 
-    def _region(self, responses: Responses) -> "_Side":
-        return _Side.of(region_axes(np.asarray(responses, dtype=np.float64)))
+    def _region(self, responses: Responses) -> PrincipalAxes:
+        return PrincipalAxes.of(region_axes(np.asarray(responses, dtype=np.float64)))
 
     def _value(self, pairs: CanonicalPairs, responses: Responses) -> float:
         weights = self._weights(pairs, responses)
@@ -196,12 +196,16 @@ class CanonicalKernel:
             return np.ones_like(pairs.correlations)
         return np.abs(pairs.v.T @ (responses - responses.mean(axis=0))).sum(axis=1)
 
-    def _influence(self, pairs: CanonicalPairs, responses: Responses) -> Float[Array, " n"]:
+    def _influence(
+        self, pairs: CanonicalPairs, layer: PrincipalAxes, region: PrincipalAxes, responses: Responses
+    ) -> Float[Array, " n"]:
         """Give the derivative of the value by each stimulus's weight, in the size in which it varies."""
         if not len(pairs.correlations):
             return np.full(len(pairs.u), np.nan)
-        weights = self._weights(pairs, responses)
+        weights, (p, q) = self._weights(pairs, responses), pairs.counts
         influence = influence_of_correlations(pairs, weights)
+        influence += layer.influence_of_turns(p, pairs.u, pairs.v, pairs.correlations, weights)
+        influence += region.influence_of_turns(q, pairs.v, pairs.u, pairs.correlations, weights)
         if self.projected:
             influence += influence_of_projections(pairs, responses - responses.mean(axis=0))
         return influence / weights.sum()
@@ -234,35 +238,6 @@ def _metric(kernel: CanonicalKernel, label: str, citation: str) -> Metric:
         citation=citation,
         options={"variance": variance},
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """Principal axes of a representation over the stimuli, and the squared length along each."""
-
-    axes: Axes
-    squares: Float[Array, " axis"]
-
-    @classmethod
-    def of(cls, axes_and_lengths: tuple[Axes, Float[Array, " axis"]]) -> "_Side":
-        axes, lengths = axes_and_lengths
-        return cls(axes, lengths**2)
-
-    def leading(self, variance: float) -> int:
-        """Count the fewest axes that hold a share of the variance."""
-        return int(_leading(self.squares[None], variance)[0])
-
-    def leading_in_resamples(self, variance: float, multiplicity: Multiplicity) -> Int[Array, " resample"]:
-        """Count them in each resample, where each axis's square is to first order Σ m_i (s u_i)²."""
-        return _leading(multiplicity @ (self.axes**2 * self.squares), variance)
-
-
-def _leading(squares: Float[Array, "row axis"], variance: float) -> Int[Array, " row"]:
-    if squares.shape[1] == 0:
-        return np.zeros(len(squares), dtype=np.int64)
-    # A whole that is summed up in steps misses 1 by rounding.
-    reached = np.cumsum(squares, axis=1) >= (variance - 1e-12) * squares.sum(axis=1, keepdims=True)
-    return reached.argmax(axis=1) + 1
 
 
 def _check_variance(name: str, variance: float) -> None:

@@ -23,15 +23,20 @@ class CanonicalPairs:
         From the highest on; none where all data would have some that are 1.
     region
         Axes that span the region: more than there are pairs where the layer has fewer.
-    n_dimensions
-        The greater of the two sides' numbers of dimensions.
+    counts
+        Numbers of axes that span the layer and the region.
     """
 
     u: Axes
     v: Axes
     correlations: Correlations
     region: Float[Array, "n other"]
-    n_dimensions: int
+    counts: tuple[int, int]
+
+    @property
+    def n_dimensions(self) -> int:
+        """Give the greater of the two sides' numbers of dimensions."""
+        return max(self.counts)
 
 
 def canonical_pairs(
@@ -41,7 +46,7 @@ def canonical_pairs(
     p, q = counts if sum(counts) < len(layer) else (0, 0)
     layer, region = layer[:, :p], region[:, :q]
     left, correlations, right = np.linalg.svd(layer.T @ region, full_matrices=False)
-    return CanonicalPairs(layer @ left, region @ right.T, correlations, region, max(p, q))
+    return CanonicalPairs(layer @ left, region @ right.T, correlations, region, (p, q))
 
 
 def influence_of_correlations(pairs: CanonicalPairs, weights: Correlations) -> Float[Array, " n"]:
@@ -129,7 +134,7 @@ def influence_of_projections(pairs: CanonicalPairs, responses: Float[Array, "n u
     factors = correlations - correlations @ weights / weights.sum()
     signal = 1 - noise_share(correlations, pairs.n_dimensions, n)
 
-    turns = _ratio((slopes + slopes.T) / 2, np.add.outer(correlations, correlations))
+    turns = ratio((slopes + slopes.T) / 2, np.add.outer(correlations, correlations))
     apart = (slopes - slopes.T) / 2 * np.add.outer(factors, factors) * np.outer(signal, signal)
     turns += apart * bounded_inverse_gaps(correlations, correlations, n)
     np.fill_diagonal(turns, 0)
@@ -159,9 +164,9 @@ def bounded_inverse_gaps(
     gap = np.subtract.outer(first**2, second**2)
     mean = np.add.outer(first**2, second**2) / 2
     variance = 2 * mean - 3 * mean**2 + (2 * mean - 1) * np.outer(first, second) ** 2
-    return _ratio(gap, gap**2 + np.maximum(variance, 0) / n_stimuli)
+    return ratio(gap, gap**2 + np.maximum(variance, 0) / n_stimuli)
 
 
-def _ratio(numerator: Array, denominator: Array) -> Array:
+def ratio(numerator: Array, denominator: Array) -> Array:
     """Divide, and give 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator > 0)

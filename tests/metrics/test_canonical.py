@@ -99,14 +99,12 @@ def weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray, axes: list[np.nd
     return float(correlations.mean()), float(projections @ correlations / projections.sum())
 
 
-@pytest.mark.parametrize("share", [1.0, 0.8])
-def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(share, monkeypatch):
+def test_svcca_resamples_are_the_derivative_by_the_weights_of_stimuli(monkeypatch):
     monkeypatch.setattr(pairing, "noise_share", lambda correlations, *_: np.zeros_like(correlations))
     x, y = pair()
-    axes = [np.linalg.lstsq(each - each.mean(axis=0), truncated(each, share))[0] for each in (x, y)]
-    # Changes so small that the number of directions does not.
+    axes = [np.eye(each.shape[1]) for each in (x, y)]
     counts = np.full((3, 60), 1000) + draw(3, 60)
-    found = svcca(share).kernel.resampler(y, counts)(gram(x)) - svcca_similarity(gram(x), y, share)
+    found = svcca(1.0).kernel.resampler(y, counts)(gram(x)) - svcca_similarity(gram(x), y, 1.0)
     step = 1e-5
     for row, value in zip(counts, found, strict=True):
         change = row * 60 / row.sum() - 1
