@@ -135,7 +135,7 @@ class CanonicalKernel:
         """Prepare to compare layers in every resample, to first order, the numbers of directions chosen anew.
 
         O(n³) once, and for each pair of numbers that comes up (a few dozen) one decomposition of
-        directions × directions. The axes are those of all stimuli, turned to first order.
+        directions × directions, and how the axes of all stimuli turn: stimuli × axes kept × axes left out.
         """
         region = self._region(responses)
         of_region = region.leading_in_resamples(self.variance, multiplicity)

@@ -6,17 +6,17 @@ import pytest
 from brainalign.metrics.canonical import svcca, svcca_similarity
 from brainalign.metrics.canonical_pairs import canonical_pairs
 from brainalign.metrics.gram_kernel import region_axes
-from brainalign.metrics.leading_axes import PrincipalAxes
+from brainalign.metrics.leading_axes import PrincipalAxes, inverse_gaps
 
 
-def weighted_pairs(
-    x: np.ndarray, y: np.ndarray, counts: tuple[int, int], weights: np.ndarray, of_axes: np.ndarray
+def weighted_correlations(
+    x: np.ndarray, y: np.ndarray, counts: tuple[int, int], weights: np.ndarray
 ) -> np.ndarray:
-    """Correlations of weighted stimuli, on the leading principal axes that they have by other weights."""
+    """Canonical correlations of all stimuli on the leading principal axes of weighted ones."""
     scores = []
     for each, count in zip((x, y), counts, strict=True):
-        axes = np.linalg.eigh(each.T @ (of_axes[:, None] * each))[1][:, ::-1][:, :count]
-        scores.append(np.linalg.qr(np.sqrt(weights)[:, None] * (each @ axes))[0])
+        axes = np.linalg.eigh(each.T @ (weights[:, None] * each))[1][:, ::-1][:, :count]
+        scores.append(np.linalg.qr(each @ axes)[0])
     return np.linalg.svd(scores[0].T @ scores[1], compute_uv=False)
 
 
@@ -39,39 +39,54 @@ def test_correlations_change_as_axes_of_weighted_stimuli_turn(counts):
     x, y = correlated(n)
     layer, region = (PrincipalAxes.of(region_axes(each)) for each in (x, y))
     pairs = canonical_pairs(layer.axes, region.axes, counts)
-    ones = np.ones_like(pairs.correlations)
-    influence = layer.influence_of_turns(counts[0], pairs.u, pairs.v, pairs.correlations, ones)
-    influence += region.influence_of_turns(counts[1], pairs.v, pairs.u, pairs.correlations, ones)
+    weights = np.linspace(0.3, 1.0, len(pairs.correlations))
+    influence = layer.influence_of_turns(counts[0], pairs.u, pairs.v, pairs.correlations, weights)
+    influence += region.influence_of_turns(counts[1], pairs.v, pairs.u, pairs.correlations, weights)
     # Weights that make the third axis turn to the fourth.
     change = sum(np.tanh(each[:, 2] / 4) * np.tanh(each[:, 3] / 2.5) for each in (x, y))
     ahead, behind = (
-        weighted_pairs(x, y, counts, np.ones(n), 1 + sign * 1e-2 * change).sum() for sign in (1, -1)
+        weights @ weighted_correlations(x, y, counts, 1 + sign * 1e-2 * change) for sign in (1, -1)
     )
     derivative = (ahead - behind) / 2e-2
     assert abs(derivative) > 0.01
     assert influence @ change == pytest.approx(derivative, rel=0.02)
 
 
-def test_axes_that_cannot_be_told_apart_do_not_turn_without_bounds():
-    generator, n = np.random.default_rng(1), 200
-    x = generator.normal(size=(n, 4))
-    y = x + 0.3 * generator.normal(size=(n, 4))
-    layer = PrincipalAxes.of(region_axes(x - x.mean(axis=0)))
-    alike = PrincipalAxes(layer.axes, np.array([3.0, 2.0, 2.0, 1.0]))
-    pairs = canonical_pairs(alike.axes, region_axes(y - y.mean(axis=0))[0], (2, 4))
-    turns = alike.influence_of_turns(2, pairs.u, pairs.v, pairs.correlations, np.ones(2))
-    assert np.isfinite(turns).all() and np.linalg.norm(turns) < 1
+@pytest.mark.parametrize("shared", [0.3, 0.1])
+def test_turns_count_by_what_axes_left_out_share_beyond_noise(shared):
+    n, correlation, squares = 41, 0.6, np.array([5.0, 4.0, 2.0, 1.0])
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(n, 6)))[0]
+    rest = np.sqrt(1 - correlation**2 - shared**2)
+    partner = correlation * axes[:, 1] + shared * axes[:, 2] + rest * axes[:, 5]
+    found = PrincipalAxes(axes[:, :4], squares).influence_of_turns(
+        2, axes[:, [1]], partner[:, None], np.array([correlation]), np.array([2.0])
+    )
+    rates = squares[2:] * inverse_gaps(squares[1:2], squares[2:], n)[0]
+    noise = (1 - correlation**2) / 38 * np.sum(rates**2)
+    beyond = max(1 - noise / (rates[0] * shared) ** 2, 0)
+    assert (beyond > 0) == (shared > 0.2)
+    expected = 2.0 * rates[0] * shared * np.sqrt(beyond) * axes[:, 1] * axes[:, 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), (1.0, 1.0)])
-def test_bounds_of_gaps_are_their_variance_in_gaussian_data(first, second):
-    # Of the squares' difference, and of the product that turns one axis to the other; each over n draws.
+@pytest.mark.parametrize(("first", "second"), [(2.0, 1.0), (1.0, 0.99)])
+def test_gaps_are_as_uncertain_as_squares_and_products_in_gaussian_data(first, second):
     n, draws = 100, 4000
-    scores = np.random.default_rng(2).normal(size=(2, draws, n)) * np.array([first, second])[:, None, None]
-    gap = (scores[0] ** 2 - scores[1] ** 2).mean(axis=1)
-    turn = (scores[0] * scores[1]).mean(axis=1)
-    bound = (first**2 * second**2 + 2 * first**4 + 2 * second**4) / n
-    assert gap.var() + turn.var() == pytest.approx(bound, rel=0.1)
+    scores = np.random.default_rng(2).normal(size=(2, draws, n)) * np.sqrt([first, second])[:, None, None]
+    gaps, products = (scores[0] ** 2 - scores[1] ** 2).mean(axis=1), (scores[0] * scores[1]).mean(axis=1)
+    gap, inverse = first - second, inverse_gaps(np.array([first]), np.array([second]), n)[0, 0]
+    assert gap / inverse - gap**2 == pytest.approx(gaps.var() + products.var(), rel=0.1)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(10))
+def test_sides_that_are_one_another_have_resamples_without_noise(seed):
+    # Blocks of stimuli, each with a unit of its own: correlations are 1, but for rounding, or exactly 0.
+    generator = np.random.default_rng(seed)
+    x = np.kron(np.eye(5), np.ones((12, 1))) * generator.normal(size=(60, 1))
+    counts = generator.multinomial(60, np.full(60, 1 / 60), 50)
+    values = svcca(0.5).kernel.resampler(x * [1.0, 0.9, 0.8, 0.7, 0.6], counts)(x @ x.T)
+    assert np.isfinite(values).all()
 
 
 def test_all_axes_kept_cannot_turn():
