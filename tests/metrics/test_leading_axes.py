@@ -79,14 +79,14 @@ def test_gaps_are_as_uncertain_as_squares_and_products_in_gaussian_data(first, s
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("seed", range(10))
-def test_sides_that_are_one_another_have_resamples_without_noise(seed):
-    # Blocks of stimuli, each with a unit of its own: correlations are 1, but for rounding, or exactly 0.
-    generator = np.random.default_rng(seed)
-    x = np.kron(np.eye(5), np.ones((12, 1))) * generator.normal(size=(60, 1))
-    counts = generator.multinomial(60, np.full(60, 1 / 60), 50)
-    values = svcca(0.5).kernel.resampler(x * [1.0, 0.9, 0.8, 0.7, 0.6], counts)(x @ x.T)
-    assert np.isfinite(values).all()
+def test_one_side_against_itself_is_1_in_every_resample():
+    # Blocks of stimuli, each with a unit of its own: what is shared with axes left out is 0, but for rounding.
+    for seed in range(50):
+        generator = np.random.default_rng(seed)
+        x = np.kron(np.eye(5), np.ones((12, 1))) * generator.normal(size=(60, 1))
+        counts = generator.multinomial(60, np.full(60, 1 / 60), 50)
+        values = svcca(0.5).kernel.resampler(x, counts)(x @ x.T)
+        np.testing.assert_allclose(values, 1, rtol=0, atol=1e-12)
 
 
 def test_all_axes_kept_cannot_turn():
