@@ -6,7 +6,7 @@ import pytest
 from brainalign.metrics.canonical import svcca, svcca_similarity
 from brainalign.metrics.canonical_pairs import canonical_pairs
 from brainalign.metrics.gram_kernel import region_axes
-from brainalign.metrics.leading_axes import PrincipalAxes, inverse_gaps
+from brainalign.metrics.leading_axes import PrincipalAxes, turning_rates
 
 
 def weighted_correlations(
@@ -61,7 +61,7 @@ def test_turns_count_by_what_axes_left_out_share_beyond_noise(shared):
     found = PrincipalAxes(axes[:, :4], squares).influence_of_turns(
         2, axes[:, [1]], partner[:, None], np.array([correlation]), np.array([2.0])
     )
-    rates = squares[2:] * inverse_gaps(squares[1:2], squares[2:], n)[0]
+    rates = turning_rates(squares[:2], squares[2:], n)[1]
     noise = (1 - correlation**2) / 38 * np.sum(rates**2)
     beyond = max(1 - noise / (rates[0] * shared) ** 2, 0)
     assert (beyond > 0) == (shared > 0.2)
@@ -74,8 +74,19 @@ def test_gaps_are_as_uncertain_as_squares_and_products_in_gaussian_data(first, s
     n, draws = 100, 4000
     scores = np.random.default_rng(2).normal(size=(2, draws, n)) * np.sqrt([first, second])[:, None, None]
     gaps, products = (scores[0] ** 2 - scores[1] ** 2).mean(axis=1), (scores[0] * scores[1]).mean(axis=1)
-    gap, inverse = first - second, inverse_gaps(np.array([first]), np.array([second]), n)[0, 0]
-    assert gap / inverse - gap**2 == pytest.approx(gaps.var() + products.var(), rel=0.1)
+    gap, squared = first - second, gaps.var() + products.var()
+    inverse = gap / (gap**2 + squared)
+    turned = products.var() * inverse**2
+    rate = turning_rates(np.array([first]), np.array([second]), n)[0, 0]
+    assert rate == pytest.approx(second * inverse / (1 + turned), rel=0.1)
+
+
+def test_an_axis_turns_to_many_others_by_no_more_than_itself():
+    n, kept, left_out = 300, np.array([1.1, 1.0]), np.linspace(0.5, 0.99, 2000)
+    rates = turning_rates(kept, left_out, n)
+    turned = (rates / left_out) ** 2 * np.multiply.outer(kept, left_out) / n
+    assert (turned.sum(axis=1) < 1).all() and turned.sum(axis=1).max() > 0.9
+    assert (turned.sum(axis=0) < 1).all()
 
 
 @pytest.mark.filterwarnings("error")
