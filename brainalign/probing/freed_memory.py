@@ -1,37 +1,46 @@
-"""Keep the memory that a batch frees for the batch that follows."""
+"""Keep the memory that one batch frees for the next."""
 
 import contextlib
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Names of glibc's settings in ``malloc.h``: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD."""
+"""Numbers of glibc's settings in ``malloc.h``: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD."""
 
-LARGEST_MMAP_THRESHOLD = 2**25
-"""Bytes; the most that glibc takes, and comes to by itself once a block as large was freed."""
+LARGEST_BLOCK = 2**25
+"""Bytes of the largest blocks that are kept: the most that glibc comes to by itself."""
 
-CHOSEN_BY_USERS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-"""Environment variables by which these settings are made; what they say is left as it is."""
+MOST_FREE = 2**31 - 1
+"""Bytes: more than these are given back at once."""
 
 
 @contextlib.contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Have freed memory kept for the length of a block, and given back to the system then.
+    """Have blocks of up to 32 MB, once freed, kept for the length of a block, and given back then.
 
-    By itself, glibc gives large blocks back when they are freed, and the system clears them again, page by
-    page, for the next batch's activations: a fifth of a bare forward pass of ResNet-18 on two cores. Nothing
-    is done under another C library. Afterwards the settings are those that glibc comes to by itself.
+    By itself, glibc gives them back to the system, which clears them again, page by page, for the next
+    batch's activations: a fifth of a bare forward pass of ResNet-18 on two cores. Afterwards its settings
+    are those that it comes to by itself once a block of 32 MB was freed, and stay so. Nothing is done under
+    another C library, outside the main thread (whose memory alone would be kept), and where the environment
+    sets how glibc allocates.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt") or any(name in os.environ for name in CHOSEN_BY_USERS):
+    known = hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")
+    if not known or _chosen_by_user() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    libc.mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
-    libc.mallopt(TRIM_THRESHOLD, 2**31 - 1)
     try:
+        libc.mallopt(MMAP_THRESHOLD, LARGEST_BLOCK)
+        libc.mallopt(TRIM_THRESHOLD, MOST_FREE)
         yield
     finally:
-        libc.mallopt(TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(TRIM_THRESHOLD, 2 * LARGEST_BLOCK)
         libc.malloc_trim(0)
+
+
+def _chosen_by_user() -> bool:
+    by_name = any(name.startswith("MALLOC_") for name in os.environ)
+    return by_name or "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")

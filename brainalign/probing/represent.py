@@ -14,7 +14,6 @@ from torch import nn
 
 from brainalign.errors import BrainalignError, ResponsesError
 from brainalign.files import cache_folder
-from brainalign.probing.freed_memory import freed_memory_kept
 from brainalign.probing.gram_sums import BLOCK, GramSums
 from brainalign.probing.hooks import counted_calls, input_addresses
 from brainalign.probing.pieces import Output, Size
@@ -130,13 +129,12 @@ def represent(
         # A pass that goes to the end notices an output too many.
         until = None if sizes[last].place == deepest else last
         with contextlib.closing(_Kept(each, outputs.sizes, n, folder)) as kept:
-            with freed_memory_kept():
-                showing.show(
-                    list(dict.fromkeys(name for name, _ in each.outputs)),
-                    showing.stimuli.ids,
-                    partial(kept.keep, reduction),
-                    until,
-                )
+            showing.show(
+                list(dict.fromkeys(name for name, _ in each.outputs)),
+                showing.stimuli.ids,
+                partial(kept.keep, reduction),
+                until,
+            )
             kept.raise_if_short()
             for output, start, block in kept.blocks():
                 weights = sum_weights(sizes[output].width, sizes[output].n_units)[start:][: block.shape[1]]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from brainalign.data.stimuli import StimulusSet
 from brainalign.errors import ResponsesError
 from brainalign.networks import Preprocessing
+from brainalign.probing.freed_memory import freed_memory_kept
 from brainalign.probing.hooks import OutputListener, evaluation_mode, fixed_randomness
 from brainalign.probing.pieces import Output
 from brainalign.probing.small_images import shown
@@ -56,6 +57,7 @@ class Showing:
             torch.no_grad(),
             evaluation_mode(self.network),
             self._precision(),
+            freed_memory_kept() if self.device.type == "cpu" else contextlib.nullcontext(),
             listener.listening(),
             fixed_randomness(self.device) as drawn,
         ):
